@@ -1,0 +1,36 @@
+# orrery_add_layer(LAYER): every second-level folder with a CMakeLists.txt.
+function(orrery_add_layer layer)
+  file(GLOB _lists CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/${layer}/*/CMakeLists.txt")
+  foreach(_list ${_lists})
+    get_filename_component(_dir "${_list}" DIRECTORY)
+    add_subdirectory("${_dir}")
+  endforeach()
+endfunction()
+
+# orrery_library(SOURCES a.cc b.cc [PUBLIC deps] [PRIVATE deps]) in LAYER/FOLDER makes the static
+# library LAYER_FOLDER, alias orrery::LAYER_FOLDER. Without sources it is an interface library.
+function(orrery_library)
+  cmake_parse_arguments(A "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
+  file(RELATIVE_PATH _rel "${CMAKE_SOURCE_DIR}" "${CMAKE_CURRENT_SOURCE_DIR}")
+  string(REPLACE "/" "_" _name "${_rel}")
+  if(A_SOURCES)
+    add_library(${_name} STATIC ${A_SOURCES})
+    target_link_libraries(${_name} PUBLIC orrery_options ${A_PUBLIC} PRIVATE ${A_PRIVATE})
+  else()
+    add_library(${_name} INTERFACE)
+    target_link_libraries(${_name} INTERFACE orrery_options ${A_PUBLIC})
+  endif()
+  add_library(orrery::${_name} ALIAS ${_name})
+endfunction()
+
+# orrery_program(NAME SOURCES … DEPS …) makes an installed program.
+function(orrery_program name)
+  cmake_parse_arguments(A "" "DESTINATION" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${A_SOURCES})
+  target_link_libraries(${name} PRIVATE orrery_options ${A_DEPS})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+  if(NOT A_DESTINATION)
+    set(A_DESTINATION ${CMAKE_INSTALL_BINDIR})
+  endif()
+  install(TARGETS ${name} RUNTIME DESTINATION ${A_DESTINATION})
+endfunction()

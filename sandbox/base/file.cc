@@ -1,0 +1,164 @@
+#include "sandbox/base/file.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+
+namespace orrery {
+namespace {
+
+struct DirCloser {
+  void operator()(DIR* d) const noexcept { (void)::closedir(d); }
+};
+using UniqueDir = std::unique_ptr<DIR, DirCloser>;
+
+Result<std::vector<std::string>> namesIn(UniqueFd dirFd, const std::string& path) {
+  UniqueDir dir(::fdopendir(dirFd.get()));
+  if (!dir) return sysError(errno, "read directory '{}'", path);
+  (void)dirFd.release();
+  std::vector<std::string> names;
+  errno = 0;
+  while (const dirent* entry = ::readdir(dir.get())) {
+    std::string name = entry->d_name;
+    if (name != "." && name != "..") names.push_back(std::move(name));
+    errno = 0;
+  }
+  if (errno != 0) return sysError(errno, "read directory '{}'", path);
+  std::ranges::sort(names);
+  return names;
+}
+
+Status removeTreeAt(int dirFd, const std::string& name) {
+  if (::unlinkat(dirFd, name.c_str(), 0) == 0 || errno == ENOENT) return {};
+  if (errno != EISDIR && errno != EPERM) return sysError(errno, "remove '{}'", name);
+  UniqueFd sub(::openat(dirFd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!sub) return sysError(errno, "open directory '{}'", name);
+  UniqueFd listing(::fcntl(sub.get(), F_DUPFD_CLOEXEC, 0));
+  if (!listing) return sysError(errno, "duplicate descriptor of '{}'", name);
+  ORRERY_TRY_ASSIGN(const auto names, namesIn(std::move(listing), name));
+  for (const std::string& child : names) ORRERY_TRY(removeTreeAt(sub.get(), child));
+  if (::unlinkat(dirFd, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT)
+    return sysError(errno, "remove directory '{}'", name);
+  return {};
+}
+
+}  // namespace
+
+Result<UniqueFd> openFile(const std::string& path, int flags, mode_t mode) {
+  UniqueFd fd(::open(path.c_str(), flags | O_CLOEXEC, mode));
+  if (!fd) return sysError(errno, "open '{}'", path);
+  return fd;
+}
+
+Result<UniqueFd> openBeneath(int dirFd, const std::string& relativePath, int flags, mode_t mode) {
+  open_how how{};
+  how.flags = static_cast<__u64>(flags) | O_CLOEXEC;
+  how.mode = mode;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  UniqueFd fd(static_cast<int>(
+      ::syscall(SYS_openat2, dirFd, relativePath.c_str(), &how, sizeof how)));
+  if (!fd) return sysError(errno, "open '{}'", relativePath);
+  return fd;
+}
+
+Result<std::string> readAll(int fd, std::size_t limit) {
+  std::string text;
+  char buffer[16384];
+  for (;;) {
+    const ssize_t n = ::read(fd, buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return sysError(errno, "read");
+    if (n == 0) return text;
+    text.append(buffer, static_cast<std::size_t>(n));
+    if (text.size() > limit) return sysError(EFBIG, "more than {} bytes", limit);
+  }
+}
+
+Result<std::string> readFile(const std::string& path, std::size_t limit) {
+  ORRERY_TRY_ASSIGN(const UniqueFd fd, openFile(path, O_RDONLY));
+  auto text = readAll(fd.get(), limit);
+  if (!text) return wrap(std::move(text).error(), "'{}'", path);
+  return text;
+}
+
+Status writeAll(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return sysError(errno, "write");
+    bytes.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return {};
+}
+
+Status writeFileAtomic(const std::string& path, std::string_view text, mode_t mode) {
+  const std::string temporary = fmt::format("{}.{}.tmp", path, ::getpid());
+  {
+    ORRERY_TRY_ASSIGN(const UniqueFd fd,
+                      openFile(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode));
+    Status written = writeAll(fd.get(), text);
+    if (written && ::fchmod(fd.get(), mode) != 0) written = sysError(errno, "set mode");
+    if (!written) {
+      (void)::unlink(temporary.c_str());
+      return wrap(std::move(written).error(), "'{}'", path);
+    }
+  }
+  if (::rename(temporary.c_str(), path.c_str()) != 0) {
+    const int err = errno;
+    (void)::unlink(temporary.c_str());
+    return sysError(err, "rename to '{}'", path);
+  }
+  return {};
+}
+
+Status writeExisting(const std::string& path, std::string_view text) {
+  ORRERY_TRY_ASSIGN(const UniqueFd fd, openFile(path, O_WRONLY));
+  const ssize_t n = ::write(fd.get(), text.data(), text.size());
+  if (n < 0) return sysError(errno, "write '{}' to '{}'", text, path);
+  if (static_cast<std::size_t>(n) != text.size())
+    return error("write '{}' to '{}': {} of {} bytes taken", text, path, n, text.size());
+  return {};
+}
+
+Status makeDirectories(const std::string& path, mode_t mode) {
+  for (std::size_t end = 1; end <= path.size(); ++end) {
+    if (end != path.size() && path[end] != '/') continue;
+    const std::string prefix = path.substr(0, end);
+    if (::mkdir(prefix.c_str(), mode) != 0 && errno != EEXIST)
+      return sysError(errno, "make directory '{}'", prefix);
+  }
+  return {};
+}
+
+Status removeDirectory(const std::string& path) {
+  if (::rmdir(path.c_str()) != 0 && errno != ENOENT)
+    return sysError(errno, "remove directory '{}'", path);
+  return {};
+}
+
+Status removeFile(const std::string& path) {
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return sysError(errno, "remove '{}'", path);
+  return {};
+}
+
+Status removeTree(const std::string& path) { return removeTreeAt(AT_FDCWD, path); }
+
+bool pathExists(const std::string& path) {
+  struct stat st {};
+  return ::lstat(path.c_str(), &st) == 0;
+}
+
+Result<std::vector<std::string>> listDirectory(const std::string& path) {
+  auto fd = openFile(path, O_RDONLY | O_DIRECTORY);
+  if (!fd && fd.error().err == ENOENT) return std::vector<std::string>{};
+  if (!fd) return tl::unexpected<Error>(std::move(fd).error());
+  return namesIn(std::move(fd).value(), path);
+}
+
+}  // namespace orrery

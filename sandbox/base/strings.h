@@ -1,0 +1,31 @@
+// Text helpers that the standard library lacks in C++20. Pure.
+#pragma once
+
+#include <charconv>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace orrery {
+
+std::vector<std::string_view> split(std::string_view text, char separator);
+std::vector<std::string_view> splitWords(std::string_view text);  // any run of blanks
+std::string_view trim(std::string_view text);
+std::string join(const std::vector<std::string>& parts, std::string_view separator);
+
+// The whole text as a decimal number; nothing on an empty text, a sign, trailing bytes, overflow.
+template <class T>
+std::optional<T> parseNumber(std::string_view text, int base = 10) {
+  T value{};
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+  if (text.empty() || ec != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+// The candidate nearest to `word` by edit distance, if it is near enough to be a slip of the hand.
+std::optional<std::string> nearest(std::string_view word,
+                                   const std::vector<std::string>& candidates);
+
+}  // namespace orrery
