@@ -1,0 +1,277 @@
+#include "sandbox/cgroup/cgroup.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+
+#include "sandbox/base/file.h"
+#include "sandbox/base/strings.h"
+
+namespace orrery {
+namespace {
+
+constexpr std::string_view kTop = "orrery";
+constexpr std::size_t kMountinfoLimit = 16 << 20;  // a host of 1000 routers has thousands of mounts
+// v1 without a freezer: a process may fork while we read the list, so it is read again.
+constexpr int kKillRounds = 16;
+
+Status checkPath(const std::string& path) {
+  if (path.empty() || path.size() >= PATH_MAX)
+    return error("cgroup path '{}' is empty or too long", path);
+  for (std::string_view part : split(path, '/')) {
+    if (part.empty() || part == "." || part == ".." || part.size() > NAME_MAX ||
+        part.find_first_of(std::string_view("\0\n", 2)) != std::string_view::npos)
+      return error("cgroup path '{}' is not relative and canonical", path);
+  }
+  return {};
+}
+
+std::string groupIn(const std::string& root, const std::string& path) {
+  return fmt::format("{}/{}/{}", root, kTop, path);
+}
+
+// "<root>/orrery", "<root>/orrery/a", "<root>/orrery/a/b" for "a/b".
+std::vector<std::string> chain(const std::string& root, const std::string& path) {
+  std::vector<std::string> groups{fmt::format("{}/{}", root, kTop)};
+  for (std::string_view part : split(path, '/'))
+    groups.push_back(fmt::format("{}/{}", groups.back(), part));
+  return groups;
+}
+
+Status makeGroup(const std::string& directory) {
+  constexpr mode_t kMode = 0755;
+  if (::mkdir(directory.c_str(), kMode) != 0 && errno != EEXIST)
+    return sysError(errno, "make cgroup '{}'", directory);
+  return {};
+}
+
+std::string parentOf(const std::string& directory) {
+  return directory.substr(0, directory.rfind('/'));
+}
+
+// A new v1 cpuset has no CPUs and no memory nodes, and takes no process until it has both.
+Status inheritCpuset(const std::string& directory) {
+  for (const char* file : {"cpuset.cpus", "cpuset.mems"}) {
+    const std::string own = fmt::format("{}/{}", directory, file);
+    ORRERY_TRY_ASSIGN(const std::string present, readFile(own));
+    if (!trim(present).empty()) continue;
+    ORRERY_TRY_ASSIGN(const std::string given,
+                      readFile(fmt::format("{}/{}", parentOf(directory), file)));
+    ORRERY_TRY(writeExisting(own, trim(given)));
+  }
+  return {};
+}
+
+Status missing(std::string_view controller) {
+  Error e;
+  e.err = kNoCgroups;
+  e.message =
+      fmt::format("no cgroup tree with the '{}' controller is mounted writable", controller);
+  return tl::unexpected<Error>(std::move(e));
+}
+
+Status createV1(const CgroupLayout& layout, const std::vector<std::string>& roots,
+                const std::string& path, const CgroupLimits& limits) {
+  if (limits.memory != 0 && layout.memory.empty()) return missing("memory");
+  if (limits.pids != 0 && layout.pids.empty()) return missing("pids");
+  if (limits.cpus && layout.cpuset.empty()) return missing("cpuset");
+  for (const std::string& root : roots) {
+    for (const std::string& directory : chain(root, path)) {
+      ORRERY_TRY(makeGroup(directory));
+      if (root == layout.cpuset) ORRERY_TRY(inheritCpuset(directory));
+    }
+  }
+  if (!layout.memory.empty())
+    ORRERY_TRY(writeExisting(groupIn(layout.memory, path) + "/memory.limit_in_bytes",
+                             limits.memory == 0 ? "-1" : fmt::format("{}", limits.memory)));
+  if (!layout.pids.empty())
+    ORRERY_TRY(writeExisting(groupIn(layout.pids, path) + "/pids.max",
+                             limits.pids == 0 ? "max" : fmt::format("{}", limits.pids)));
+  if (limits.cpus)
+    ORRERY_TRY(writeExisting(groupIn(layout.cpuset, path) + "/cpuset.cpus", *limits.cpus));
+  return {};
+}
+
+// Our groups' ancestors hand down exactly the controllers that a limit needs.
+Status handDown(const std::string& directory, std::string_view controller) {
+  const std::string file = directory + "/cgroup.subtree_control";
+  ORRERY_TRY_ASSIGN(const std::string present, readFile(file));
+  const auto words = splitWords(present);
+  if (std::ranges::find(words, controller) != words.end()) return {};
+  return writeExisting(file, fmt::format("+{}", controller));
+}
+
+Status createV2(const CgroupLayout& layout, const std::string& path, const CgroupLimits& limits) {
+  std::vector<std::string_view> needed;
+  if (limits.memory != 0) needed.emplace_back("memory");
+  if (limits.pids != 0) needed.emplace_back("pids");
+  if (limits.cpus) needed.emplace_back("cpuset");
+  ORRERY_TRY_ASSIGN(const std::string text, readFile(layout.unified + "/cgroup.controllers"));
+  const auto available = splitWords(text);
+  for (std::string_view controller : needed) {
+    if (std::ranges::find(available, controller) == available.end()) return missing(controller);
+  }
+  for (const std::string& directory : chain(layout.unified, path)) {
+    for (std::string_view controller : needed)
+      ORRERY_TRY(handDown(parentOf(directory), controller));
+    ORRERY_TRY(makeGroup(directory));
+  }
+  const std::string group = groupIn(layout.unified, path);
+  const auto set = [&group](const char* file, bool limited, const std::string& value,
+                            const char* none) -> Status {
+    const std::string name = fmt::format("{}/{}", group, file);
+    if (!limited && !pathExists(name)) return {};  // the controller was never handed down
+    return writeExisting(name, limited ? value : none);
+  };
+  ORRERY_TRY(set("memory.max", limits.memory != 0, fmt::format("{}", limits.memory), "max"));
+  ORRERY_TRY(set("pids.max", limits.pids != 0, fmt::format("{}", limits.pids), "max"));
+  return set("cpuset.cpus", limits.cpus.has_value(), limits.cpus.value_or(""), "\n");
+}
+
+// The group and everything below it, deepest last.
+Result<std::vector<std::string>> groupsBelow(const std::string& directory) {
+  std::vector<std::string> groups{directory};
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    ORRERY_TRY_ASSIGN(const auto names, listDirectory(groups[i]));
+    for (const std::string& name : names) {
+      struct stat st {};
+      const std::string below = fmt::format("{}/{}", groups[i], name);
+      if (::lstat(below.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) groups.push_back(below);
+    }
+  }
+  return groups;
+}
+
+// Signals every process in `directory`; the number of those found.
+Result<std::size_t> killListed(const std::string& directory) {
+  std::size_t found = 0;
+  ORRERY_TRY_ASSIGN(const auto groups, groupsBelow(directory));
+  for (const std::string& group : groups) {
+    auto text = readFile(group + "/cgroup.procs");
+    if (!text && text.error().err == ENOENT) continue;
+    if (!text) return tl::unexpected<Error>(std::move(text).error());
+    for (std::string_view word : splitWords(*text)) {
+      const auto pid = parseNumber<pid_t>(word);
+      if (!pid || *pid <= 0) continue;  // 0: of a pid namespace that we cannot see
+      ++found;
+      // A number that was just read from a frozen group, or one whose end we have not waited for.
+      if (::kill(*pid, SIGKILL) != 0 && errno != ESRCH)
+        return sysError(errno, "kill process {} of cgroup '{}'", *pid, group);
+    }
+  }
+  return found;
+}
+
+Status killV1(const CgroupLayout& layout, const std::string& root, const std::string& path) {
+  if (layout.freezer.empty()) {
+    for (int round = 0; round < kKillRounds; ++round) {
+      ORRERY_TRY_ASSIGN(const std::size_t found, killListed(groupIn(root, path)));
+      if (found == 0) break;
+    }
+    return {};
+  }
+  const std::string group = groupIn(layout.freezer, path);
+  ORRERY_TRY(writeExisting(group + "/freezer.state", "FROZEN"));
+  auto killed = killListed(group);
+  Status thawed = writeExisting(group + "/freezer.state", "THAWED");
+  if (!killed) {
+    Error first = std::move(killed).error();
+    if (!thawed) first.also.push_back(std::move(thawed).error());
+    return tl::unexpected<Error>(std::move(first));
+  }
+  return thawed;
+}
+
+}  // namespace
+
+CgroupTree::CgroupTree(CgroupLayout layout) : layout_(std::move(layout)) {
+  if (layout_.version == CgroupLayout::Version::v2) {
+    roots_.push_back(layout_.unified);
+    return;
+  }
+  for (const std::string* root :
+       {&layout_.memory, &layout_.pids, &layout_.cpuset, &layout_.freezer}) {
+    if (!root->empty() && std::ranges::find(roots_, *root) == roots_.end()) roots_.push_back(*root);
+  }
+}
+
+Result<CgroupTree> CgroupTree::probe() {
+  ORRERY_TRY_ASSIGN(const std::string mountinfo, readFile("/proc/self/mountinfo", kMountinfoLimit));
+  return withLayout(parseCgroupLayout(mountinfo));
+}
+
+Result<CgroupTree> CgroupTree::withLayout(CgroupLayout layout) {
+  CgroupTree tree(std::move(layout));
+  const auto writable = [](const std::string& root) {
+    return !root.empty() && ::access(root.c_str(), W_OK) == 0;
+  };
+  if (tree.layout_.version == CgroupLayout::Version::none ||
+      !std::ranges::all_of(tree.roots_, writable))
+    return sysError(kNoCgroups,
+                    "no cgroup tree is mounted and writable, so limits are unavailable");
+  return tree;
+}
+
+Status CgroupTree::create(const std::string& path, const CgroupLimits& limits) const {
+  ORRERY_TRY(checkPath(path));
+  if (layout_.version == CgroupLayout::Version::v2) return createV2(layout_, path, limits);
+  return createV1(layout_, roots_, path, limits);
+}
+
+Status CgroupTree::remove(const std::string& path) const {
+  ORRERY_TRY(checkPath(path));
+  Status result;
+  for (const std::string& root : roots_) {
+    std::vector<std::string> groups = chain(root, path);
+    if (Status s = removeDirectory(groups.back()); !s) {
+      if (result)
+        result = std::move(s);
+      else
+        result.error().also.push_back(std::move(s).error());
+      continue;
+    }
+    // Ignoring failures: a parent with other groups or processes in it stays.
+    for (groups.pop_back(); !groups.empty(); groups.pop_back())
+      if (::rmdir(groups.back().c_str()) != 0) break;
+  }
+  return result;
+}
+
+Status CgroupTree::attach(const std::string& path, pid_t pid) const {
+  ORRERY_TRY(checkPath(path));
+  for (const std::string& root : roots_)
+    ORRERY_TRY(writeExisting(groupIn(root, path) + "/cgroup.procs", fmt::format("{}", pid)));
+  return {};
+}
+
+Status CgroupTree::killAll(const std::string& path) const {
+  ORRERY_TRY(checkPath(path));
+  if (!exists(path)) return {};
+  if (layout_.version == CgroupLayout::Version::v1) return killV1(layout_, roots_.front(), path);
+  const std::string kill = groupIn(layout_.unified, path) + "/cgroup.kill";
+  if (pathExists(kill)) return writeExisting(kill, "1");
+  for (int round = 0; round < kKillRounds; ++round) {  // before Linux 5.14
+    ORRERY_TRY_ASSIGN(const std::size_t found, killListed(groupIn(layout_.unified, path)));
+    if (found == 0) break;
+  }
+  return {};
+}
+
+bool CgroupTree::exists(const std::string& path) const {
+  if (!checkPath(path)) return false;
+  return std::ranges::any_of(
+      roots_, [&path](const std::string& root) { return pathExists(groupIn(root, path)); });
+}
+
+Result<std::optional<UniqueFd>> CgroupTree::openForClone(const std::string& path) const {
+  ORRERY_TRY(checkPath(path));
+  if (layout_.version != CgroupLayout::Version::v2) return std::optional<UniqueFd>{};
+  ORRERY_TRY_ASSIGN(UniqueFd fd, openFile(groupIn(layout_.unified, path), O_PATH | O_DIRECTORY));
+  return std::optional<UniqueFd>(std::move(fd));
+}
+
+}  // namespace orrery

@@ -1,0 +1,81 @@
+// Resource limits by control groups: v1 (one tree per controller), v2 (one tree), and hybrid hosts.
+//
+// All groups are made below "orrery/" of the caller's own cgroup root. Probing is a pure function
+// of /proc/self/mountinfo's text; the rest is files. Where no writable tree exists, probe() gives
+// an error with kNoCgroups: callers may go on without limits and say so.
+//
+// Privileges: write access to the tree, normally root.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "sandbox/base/fd.h"
+#include "sandbox/base/result.h"
+
+namespace orrery {
+
+struct CgroupLimits {
+  std::optional<std::string> cpus;  // a CPU list, "0" or "0-3,8" (cpuset(7)); none: all
+  std::uint64_t memory = 0;         // bytes, 0: no limit
+  std::uint32_t pids = 0;           // processes and threads, 0: no limit
+  friend bool operator==(const CgroupLimits&, const CgroupLimits&) = default;
+};
+
+// Where each controller's tree is mounted. Empty: not there.
+struct CgroupLayout {
+  enum class Version { none, v1, v2 };
+  Version version = Version::none;  // of the trees that limits are set in
+  std::string memory;               // v1 mount points
+  std::string pids;
+  std::string cpuset;
+  std::string freezer;
+  std::string unified;  // v2 mount point; on a hybrid host it may be there without controllers
+  friend bool operator==(const CgroupLayout&, const CgroupLayout&) = default;
+};
+
+// Error::err of "this host has no cgroup tree that we could write to".
+inline constexpr int kNoCgroups = ENODEV;
+
+// Pure. `mountinfo` is the text of /proc/self/mountinfo. v1 wins where any v1 limit controller is
+// mounted: the same controller cannot be in both.
+CgroupLayout parseCgroupLayout(std::string_view mountinfo);
+// Pure. Mount point and path of `controller` ("" for v2) for a process whose /proc/PID/cgroup is
+// `text`: "/process_api/1"; nothing if the controller is not listed.
+std::optional<std::string> cgroupOf(std::string_view text, std::string_view controller);
+
+class CgroupTree {
+ public:
+  static Result<CgroupTree> probe();
+  // For tests and odd hosts. kNoCgroups if the layout has nothing.
+  static Result<CgroupTree> withLayout(CgroupLayout layout);
+
+  const CgroupLayout& layout() const { return layout_; }
+
+  // `path` is relative and canonical ("network0/galaxy0"). Makes parents too. Existing groups get
+  // the limits anew. A limit whose controller is missing is an error (kNoCgroups) that names it.
+  Status create(const std::string& path, const CgroupLimits& limits) const;
+  // Processes in it: EBUSY. A missing group is fine. Also removes parents that became empty.
+  Status remove(const std::string& path) const;
+  Status attach(const std::string& path, pid_t pid) const;
+  // SIGKILL to everything in it and below; does not wait for the ends.
+  Status killAll(const std::string& path) const;
+  bool exists(const std::string& path) const;
+  // v2: the directory for CLONE_INTO_CGROUP, which spares the move of a live process (a write to
+  // cgroup.procs waits for an RCU grace period). v1: nothing, use attach.
+  Result<std::optional<UniqueFd>> openForClone(const std::string& path) const;
+
+ private:
+  explicit CgroupTree(CgroupLayout layout);
+  CgroupLayout layout_;
+  std::vector<std::string> roots_;  // distinct mount points that hold our groups
+};
+
+}  // namespace orrery

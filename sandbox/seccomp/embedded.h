@@ -1,0 +1,24 @@
+// The profiles of configs/seccomp, compiled when Orrery was built: ready programs, no libseccomp
+// and no parsing at run time. Made by orrery-seccomp-gen (cmake/EmbedSeccomp.cmake).
+#pragma once
+
+#include <linux/filter.h>
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "sandbox/base/result.h"
+
+namespace orrery {
+
+// The program, for installSeccomp(). Static storage. An unknown name is an error that lists the
+// known ones.
+Result<std::span<const sock_filter>> embeddedProfile(std::string_view name);
+
+// The effective table of the same profile, as text (see dump.h).
+Result<std::string_view> embeddedTable(std::string_view name);
+
+std::vector<std::string_view> embeddedProfileNames();
+
+}  // namespace orrery

@@ -1,0 +1,19 @@
+// What the generated file provides to embedded.cc; not for others.
+#pragma once
+
+#include <linux/filter.h>
+
+#include <span>
+#include <string_view>
+
+namespace orrery::embedded {
+
+struct Entry {
+  std::string_view name;
+  std::span<const sock_filter> program;
+  std::string_view table;
+};
+
+std::span<const Entry> entries();  // sorted by name
+
+}  // namespace orrery::embedded
