@@ -1,0 +1,155 @@
+// veth pairs, made in place. The kernel makes the peer first (veth_newlink(), drivers/net/veth.c)
+// in the namespace that its own attributes name, so neither end is ever seen under another name or
+// in another namespace.
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <net/if.h>
+#include <poll.h>
+
+#include "netns/link/link.h"
+#include "netns/link/requests.h"
+
+namespace orrery {
+namespace {
+
+// Only a port that need not be isolated first can go up at birth.
+ifinfomsg headerOf(const VethEnd& end, bool isPeer) {
+  ifinfomsg head = linkHeader();
+  if (end.up && !end.isolated && !isPeer) head.ifi_flags = head.ifi_change = IFF_UP;
+  return head;
+}
+
+void putEnd(NlMessage& message, const VethEnd& end, unsigned mtu) {
+  message.putMac(IFLA_ADDRESS, end.mac).putU32(IFLA_MTU, mtu);
+  if (end.netns != nullptr)
+    message.putU32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(end.netns->get()));
+}
+
+NlMessage birthMessage(const VethEnd& port, const VethEnd& peer, unsigned mtu,
+                       std::optional<int> master) {
+  NlMessage message =
+      aboutLink(fmt::format("make veth '{}' with peer '{}'", port.name.str(), peer.name.str()),
+                RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, headerOf(port, false), port.name);
+  // The port is where the socket is; an IFLA_NET_NS_FD would only cost the kernel a move.
+  putEnd(message, {.name = port.name, .mac = port.mac}, mtu);
+  if (master) message.putU32(IFLA_MASTER, static_cast<std::uint32_t>(*master));
+  message.beginNest(IFLA_LINKINFO).putString(IFLA_INFO_KIND, "veth").beginNest(IFLA_INFO_DATA);
+  const ifinfomsg peerHead = headerOf(peer, true);
+  message.beginNest(VETH_INFO_PEER).putRaw(&peerHead, sizeof peerHead);
+  message.putString(IFLA_IFNAME, peer.name.str());
+  putEnd(message, peer, mtu);
+  message.endNest().endNest().endNest();
+  return message;
+}
+
+NlMessage isolationMessage(const VethEnd& port) {
+  ifinfomsg head = linkHeader();
+  if (port.up) head.ifi_flags = head.ifi_change = IFF_UP;
+  NlMessage message = aboutLink(fmt::format("isolate bridge port '{}'", port.name.str()),
+                                RTM_NEWLINK, 0, head, port.name);
+  putBridgePort(message, {.isolated = true});
+  return message;
+}
+
+// True if the other end is in a namespace that has ended but is not yet cleared away: its id is
+// gone (-1), or names nothing that can be asked (get_net_ns_by_id(), net/core/net_namespace.c).
+Result<bool> peerIsDying(Rtnl& rtnl, const Link& link) {
+  if (*link.peerNsid < 0) return true;
+  ifinfomsg head = linkHeader();
+  head.ifi_index = link.peerIndex.value_or(0);
+  Status s =
+      rtnl.query(NlMessage(fmt::format("look at the peer of '{}'", link.name), RTM_GETLINK, 0, head)
+                     .putU32(IFLA_TARGET_NETNSID, static_cast<std::uint32_t>(*link.peerNsid)),
+                 nullptr);
+  if (s) return false;
+  return s.error().err == EINVAL || s.error().err == ENODEV;
+}
+
+bool tellsEndOf(const RtnlEvent& event, int index) {
+  if (std::holds_alternative<Overflow>(event)) return true;  // perhaps: the caller tries again
+  return std::holds_alternative<LinkRemoved>(event) && std::get<LinkRemoved>(event).index == index;
+}
+
+// Waits for the end of a link; false if it is still there after the time.
+Result<bool> awaitEnd(RtnlMonitor& monitor, int index) {
+  const auto deadline = std::chrono::steady_clock::now() + kDyingPatience;
+  for (;;) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+        deadline - std::chrono::steady_clock::now());
+    if (left.count() <= 0) return false;
+    pollfd p{monitor.fd(), POLLIN, 0};
+    if (::poll(&p, 1, static_cast<int>(left.count())) < 0 && errno != EINTR)
+      return sysError(errno, "wait for the end of a link");
+    ORRERY_TRY_ASSIGN(const auto events, monitor.read());
+    for (const RtnlEvent& event : events)
+      if (tellsEndOf(event, index)) return true;
+  }
+}
+
+// True if the name was held by a dying pair, which is gone now. (A namespace whose last socket was
+// closed a moment ago looks alive until an RCU grace period is over.)
+Result<bool> clearDying(Rtnl& rtnl, const VethEnd& port) {
+  ORRERY_TRY_ASSIGN(RtnlMonitor monitor, RtnlMonitor::open(rtnl.netns()));
+  ORRERY_TRY_ASSIGN(const auto link, findLink(rtnl, port.name));
+  if (!link) return true;  // it went by itself meanwhile
+  if (link->kind != "veth" || !link->peerNsid) return false;
+  ORRERY_TRY_ASSIGN(const bool dying, peerIsDying(rtnl, *link));
+  if (!dying) return awaitEnd(monitor, link->index);
+  ORRERY_TRY(deleteLink(rtnl, port.name));
+  return true;
+}
+
+Status giveBirth(Rtnl& rtnl, const VethEnd& port, const VethEnd& peer, unsigned mtu,
+                 std::optional<int> master) {
+  Status born = rtnl.request(birthMessage(port, peer, mtu, master));
+  if (born || born.error().err != EEXIST) return born;
+  // The first failure is what the caller must hear if the name is rightly taken.
+  const Result<bool> cleared = clearDying(rtnl, port);
+  if (!cleared || !*cleared) return born;
+  return rtnl.request(birthMessage(port, peer, mtu, master));
+}
+
+Status finishIn(Rtnl& rtnl, const VethEnd& end) {
+  if (end.bridge) ORRERY_TRY(setLinkMaster(rtnl, end.name, end.bridge));
+  if (end.isolated) return rtnl.request(isolationMessage(end));
+  return end.up ? setLinkUp(rtnl, end.name) : Status{};
+}
+
+Status finishPeer(const VethEnd& peer, Rtnl& portRtnl) {
+  if (!peer.bridge && !peer.up) return {};
+  if (peer.netns == nullptr) return finishIn(portRtnl, peer);
+  if (peer.rtnl != nullptr) return finishIn(*peer.rtnl, peer);
+  ORRERY_TRY_ASSIGN(Rtnl rtnl, Rtnl::open(*peer.netns));
+  return finishIn(rtnl, peer);
+}
+
+Status checkEnd(const VethEnd& end) {
+  if (end.isolated && !end.bridge)
+    return sysError(EINVAL, "veth '{}' cannot be isolated: it is not in a bridge", end.name.str());
+  return {};
+}
+
+}  // namespace
+
+Status createVeth(Rtnl& rtnl, const VethEnd& port, const VethEnd& peer, unsigned mtu) {
+  ORRERY_TRY(checkEnd(port));
+  ORRERY_TRY(checkEnd(peer));
+  std::optional<int> master;
+  if (port.bridge) {
+    Result<int> index = rtnl.indexOf(*port.bridge);
+    if (!index)
+      return wrap(std::move(index).error(), "make veth '{}' in its bridge", port.name.str());
+    master = *index;
+  }
+  ORRERY_TRY(giveBirth(rtnl, port, peer, mtu, master));
+  Status finished = port.isolated ? rtnl.request(isolationMessage(port)) : Status{};
+  if (finished) finished = finishPeer(peer, rtnl);
+  if (finished) return {};
+  Error first = std::move(finished).error();
+  if (Status undone = deleteLink(rtnl, port.name); !undone)
+    first.also.push_back(std::move(undone).error());
+  return tl::unexpected<Error>(std::move(first));
+}
+
+}  // namespace orrery

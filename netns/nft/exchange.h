@@ -1,0 +1,55 @@
+// The netlink conversation with nf_tables: one batch, one dump. Private to netns/nft.
+//
+// The kernel answers in the sendmsg(2) call itself, so after a batch every reply is in the receive
+// queue already: it is read without waiting. Only the batch's last operation asks for an
+// acknowledgement (failures are reported without being asked for), so that a large batch cannot
+// overrun the queue.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "netns/nft/nft.h"
+
+extern "C" {
+struct nlmsghdr;
+}
+
+namespace orrery::nft {
+
+class Batch {
+ public:
+  explicit Batch(NftSocket& socket);
+  // A message with its nfgenmsg header and at least kRoom bytes behind it. The pointer holds until
+  // the next add(). `label` names the operation in errors.
+  nlmsghdr* add(std::string label, std::uint16_t type, std::uint8_t family, std::uint16_t flags);
+  bool empty() const { return labels_.empty(); }
+  // All of it takes effect or nothing does. May be called once.
+  Status commit();
+
+  static constexpr std::size_t kRoom = 48 * 1024;  // bytes; netlink attributes end at 64 KiB
+
+ private:
+  void advance();
+  std::string labelOf(std::uint32_t sequence) const;
+  Status readReplies(std::uint32_t lastSequence);
+
+  NftSocket& socket_;
+  std::vector<char> buffer_;
+  std::size_t used_ = 0;  // finished bytes
+  std::size_t last_ = 0;  // start of the newest message
+  std::size_t messages_ = 0;
+  std::uint32_t beginSequence_ = 0;
+  std::vector<std::pair<std::uint32_t, std::string>> labels_;
+};
+
+// Sends one request (NLM_F_DUMP or a single get) and calls `each` for every answer. True if the
+// kernel marked the dump as interrupted.
+Result<bool> ask(NftSocket& socket, std::uint16_t type, std::uint8_t family, bool dump,
+                 const std::function<void(nlmsghdr*)>& fill,
+                 const std::function<void(const nlmsghdr*)>& each);
+
+}  // namespace orrery::nft

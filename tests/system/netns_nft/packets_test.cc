@@ -1,0 +1,363 @@
+// Real packets against the rulesets: each claim with its positive control, the same packet getting
+// through once the rule is out of the way.
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "tests/system/netns_nft/lab.h"
+#include "tests/unit/routers/firewall/samples.h"
+
+namespace orrery {
+namespace {
+
+using lab::counted;
+using lab::grows;
+using lab::run;
+
+constexpr int kSoon = 2000;  // ms: for what must come
+constexpr int kNever = 300;  // ms: for what must not; what drops it is proved by its counter
+
+// client (10.0.0.9) - "universe0" [router] uplink - (198.51.100.9) wan
+struct Chain {
+  NetnsFd client = lab::makeNetns();
+  NetnsFd router = lab::makeNetns();
+  NetnsFd wan = lab::makeNetns();
+  NftSocket nft = lab::nftIn(router);
+
+  Chain(const RouterSpec& spec, const std::string& uplink, bool forwards,
+        const std::string& lanAddress, const std::string& clientAddress) {
+    EXPECT_TRUE(setSysctls(router, {{"ipv4/ip_forward", forwards ? "1" : "0"},
+                                    {"ipv4/conf/all/rp_filter", "0"},
+                                    {"ipv4/conf/default/rp_filter", "0"}}));
+    const Status status = replaceRuleset(nft, lanRuleset(spec));
+    EXPECT_TRUE(status) << status.error().message;
+    const std::string bridge = spec.id.name;
+    run(router, "ip link add " + bridge + " type bridge && ip link set " + bridge +
+                    " up && ip addr add " + lanAddress + " dev " + bridge);
+    lab::connect(router, "port", client, "eth0");
+    run(router, "ip link set port master " + bridge);
+    run(client, "ip addr add " + clientAddress + " dev eth0 && ip route add default via " +
+                    lanAddress.substr(0, lanAddress.find('/')));
+    if (uplink.empty()) return;
+    lab::connect(router, uplink, wan, "eth0");
+    run(router,
+        "ip addr add 198.51.100.2/24 dev " + uplink + " && ip route add default via 198.51.100.9");
+    run(wan, "ip addr add 198.51.100.9/24 dev eth0 && ip route add default via 198.51.100.2");
+  }
+};
+
+Chain direct() {
+  return Chain(samples::universe(), "ens1", true, "10.0.0.1/24", "10.0.0.9/24");
+}
+
+TEST(Packets, TheRulesetIsInForceBeforeAnyLinkExists) {
+  const NetnsFd netns = lab::makeNetns();
+  NftSocket nft = lab::nftIn(netns);
+  ASSERT_TRUE(replaceRuleset(nft, egressRuleset(samples::star(), samples::facts())));
+  const NetnsFd peer = lab::makeNetns();
+  lab::connect(netns, "uplink", peer, "eth0");
+  run(netns, "ip addr add 10.0.0.7/24 dev uplink");
+  run(peer, "ip addr add 10.0.0.1/24 dev eth0");
+  const UniqueFd server = lab::tcpListener(netns, 80);
+  EXPECT_EQ(lab::tcpConnect(peer, "10.0.0.7", 80, kNever), ETIMEDOUT);
+  EXPECT_TRUE(grows(nft, "unsolicited", 0));
+  ASSERT_TRUE(deleteRuleset(nft));
+  EXPECT_EQ(lab::tcpConnect(peer, "10.0.0.7", 80, kSoon), 0) << "the control";
+}
+
+TEST(Packets, MasqueradeHidesTheClient) {
+  Chain chain = direct();
+  const UniqueFd server = lab::udpSocket(chain.wan, "198.51.100.9", 7000);
+  const UniqueFd client = lab::udpSocket(chain.client, "10.0.0.9", 6000);
+  lab::udpSend(client, "198.51.100.9", 7000, "hello");
+  EXPECT_EQ(lab::udpReceive(server, kSoon), "198.51.100.2 hello");
+  const UniqueFd listener = lab::tcpListener(chain.wan, 80);
+  EXPECT_EQ(lab::tcpConnect(chain.client, "198.51.100.9", 80, kSoon), 0);
+  run(chain.client, "ping -c1 -W2 198.51.100.9");
+  run(chain.client, "ping -c1 -W2 10.0.0.1");
+}
+
+TEST(Packets, TheOutsideReachesNothing) {
+  Chain chain = direct();
+  const UniqueFd service = lab::tcpListener(chain.router, 53);
+  const UniqueFd inner = lab::tcpListener(chain.client, 80);
+  EXPECT_EQ(lab::tcpConnect(chain.wan, "198.51.100.2", 53, kNever), ETIMEDOUT);
+  EXPECT_TRUE(grows(chain.nft, "unsolicited", 0));
+  EXPECT_NE(lab::tryRun(chain.wan, "ping -c1 -W1 198.51.100.2").status, 0) << "stealth";
+  const auto before = counted(chain.nft, "weak-host");
+  EXPECT_EQ(lab::tcpConnect(chain.wan, "10.0.0.9", 80, kNever), ETIMEDOUT);
+  EXPECT_EQ(lab::tcpConnect(chain.wan, "10.0.0.1", 53, kNever), ETIMEDOUT) << "CVE-2019-14899";
+  EXPECT_TRUE(grows(chain.nft, "weak-host", before));
+  EXPECT_EQ(lab::tcpConnect(chain.client, "10.0.0.1", 53, kSoon), 0) << "clients are served";
+  ASSERT_TRUE(deleteRuleset(chain.nft));
+  EXPECT_EQ(lab::tcpConnect(chain.wan, "10.0.0.9", 80, kSoon), 0) << "the control";
+  EXPECT_EQ(lab::tcpConnect(chain.wan, "10.0.0.1", 53, kSoon), 0) << "the control";
+}
+
+TEST(Packets, ASpoofedSourceIsDropped) {
+  Chain chain = direct();
+  run(chain.client, "ip addr add 203.0.113.5/32 dev eth0");
+  run(chain.wan, "ip addr add 10.0.0.77/32 dev eth0");
+  const UniqueFd server = lab::udpSocket(chain.wan, "198.51.100.9", 7000);
+  const UniqueFd spoofer = lab::udpSocket(chain.client, "203.0.113.5", 6000);
+  lab::udpSend(spoofer, "198.51.100.9", 7000, "spoofed");
+  EXPECT_EQ(lab::udpReceive(server, kNever), "");
+  EXPECT_TRUE(grows(chain.nft, "spoofed-source", 0));
+  const UniqueFd claimer = lab::udpSocket(chain.wan, "10.0.0.77", 6000);
+  lab::udpSend(claimer, "198.51.100.2", 7000, "one of yours");
+  EXPECT_TRUE(grows(chain.nft, "spoofed-client", 0));
+  ASSERT_TRUE(deleteRuleset(chain.nft));
+  lab::udpSend(spoofer, "198.51.100.9", 7000, "spoofed");
+  EXPECT_EQ(lab::udpReceive(server, kSoon), "203.0.113.5 spoofed") << "the control";
+}
+
+TEST(Packets, TheRouterItselfSendsOnlyDns) {
+  Chain chain = direct();
+  const UniqueFd web = lab::udpSocket(chain.wan, "198.51.100.9", 7000);
+  const UniqueFd dns = lab::udpSocket(chain.wan, "198.51.100.9", 53);
+  const UniqueFd own = lab::udpSocket(chain.router, "", 0);
+  lab::udpSend(own, "198.51.100.9", 7000, "no");
+  EXPECT_EQ(lab::udpReceive(web, kNever), "");
+  EXPECT_TRUE(grows(chain.nft, "own-traffic", 0));
+  lab::udpSend(own, "198.51.100.9", 53, "query");
+  EXPECT_EQ(lab::udpReceive(dns, kSoon), "198.51.100.2 query");
+}
+
+TEST(Packets, ClientsAreStrangersUnlessTheyMayTalk) {
+  for (const bool talk : {false, true}) {
+    RouterSpec spec = samples::universe();
+    spec.lan.clientsTalk = talk;
+    Chain chain(spec, "ens1", true, "10.0.0.1/24", "10.0.0.9/24");
+    const NetnsFd other = lab::makeNetns();
+    lab::connect(chain.router, "port2", other, "eth0");
+    run(chain.router, "ip link set port2 master universe0");
+    run(other, "ip addr add 10.0.0.10/24 dev eth0");
+    const UniqueFd listener = lab::tcpListener(other, 80);
+    const int result = lab::tcpConnect(chain.client, "10.0.0.10", 80, talk ? kSoon : kNever);
+    EXPECT_EQ(result == 0, talk);
+    if (!talk) {
+      EXPECT_TRUE(grows(chain.nft, "client-to-client", 0));
+    }
+  }
+}
+
+// --- tunnel --------------------------------------------------------------------------------------
+
+TEST(Packets, ATunnelledRouterHasNoOtherWayOut) {
+  // The veth stands for any link that is not the tunnel, with a route to it.
+  Chain chain(samples::galaxyOpenVpn(), "eth9", true, "10.1.1.254/24", "10.1.1.9/24");
+  const UniqueFd listener = lab::tcpListener(chain.wan, 80);
+  EXPECT_EQ(lab::tcpConnect(chain.client, "198.51.100.9", 80, kNever), ETIMEDOUT);
+  EXPECT_TRUE(grows(chain.nft, "unsolicited", 0));
+  ASSERT_TRUE(deleteRuleset(chain.nft));
+  run(chain.wan, "ip route replace 10.1.1.0/24 via 198.51.100.2");
+  EXPECT_EQ(lab::tcpConnect(chain.client, "198.51.100.9", 80, kSoon), 0) << "the control";
+}
+
+TEST(Packets, ATunnelledRouterAnswersEveryDnsQueryItself) {
+  Chain chain(samples::galaxyOpenVpn(), "tun0", true, "10.1.1.254/24", "10.1.1.9/24");
+  const UniqueFd theirs = lab::udpSocket(chain.wan, "198.51.100.9", 53);
+  const UniqueFd ours = lab::udpSocket(chain.router, "10.1.1.254", 53);
+  const UniqueFd client = lab::udpSocket(chain.client, "10.1.1.9", 6000);
+  lab::udpSend(client, "198.51.100.9", 53, "query");
+  EXPECT_EQ(lab::udpReceive(ours, kSoon), "10.1.1.9 query");
+  EXPECT_EQ(lab::udpReceive(theirs, kNever), "");
+  lab::udpSend(ours, "10.1.1.9", 6000, "answer");
+  EXPECT_EQ(lab::udpReceive(client, kSoon), "198.51.100.9 answer");
+  EXPECT_TRUE(grows(chain.nft, "dns-elsewhere", 0));
+  const UniqueFd overTls = lab::tcpListener(chain.wan, 853);
+  EXPECT_EQ(lab::tcpConnect(chain.client, "198.51.100.9", 853, kSoon), EHOSTUNREACH);
+  const UniqueFd web = lab::tcpListener(chain.wan, 80);
+  EXPECT_EQ(lab::tcpConnect(chain.client, "198.51.100.9", 80, kSoon), 0);
+}
+
+TEST(Packets, MssFollowsTheTunnelsMtu) {
+  Chain chain(samples::galaxyWireGuard(), "wg0", true, "10.1.2.254/24", "10.1.2.9/24");
+  run(chain.router, "ip link set wg0 mtu 1300");
+  const UniqueFd listener = lab::tcpListener(chain.wan, 80);
+  ASSERT_EQ(lab::tcpConnect(chain.client, "198.51.100.9", 80, kSoon), 0);
+  const UniqueFd accepted(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  int mss = 0;
+  socklen_t size = sizeof mss;
+  ASSERT_EQ(::getsockopt(accepted.get(), IPPROTO_TCP, TCP_MAXSEG, &mss, &size), 0);
+  EXPECT_LE(mss, 1260);
+  EXPECT_GE(mss, 1200);
+}
+
+// --- proxied -------------------------------------------------------------------------------------
+
+Chain proxied(bool withWay) {
+  Chain chain(samples::star(), withWay ? "eth9" : "", true, "10.2.2.254/24", "10.2.2.9/24");
+  run(chain.router,
+      "ip rule add fwmark 1 lookup 100 && ip route add local default dev lo table 100");
+  return chain;
+}
+
+TEST(Packets, AProxiedRouterForwardsNothingEvenWithAWayOut) {
+  Chain chain = proxied(true);
+  run(chain.wan, "ip route replace 10.2.2.0/24 via 198.51.100.2");
+  const UniqueFd server = lab::udpSocket(chain.wan, "198.51.100.9", 7000);
+  const UniqueFd dns = lab::udpSocket(chain.wan, "198.51.100.9", 53);
+  const UniqueFd web = lab::tcpListener(chain.wan, 80);
+  const UniqueFd client = lab::udpSocket(chain.client, "10.2.2.9", 6000);
+  // Nobody listens: a tproxy rule falls through, and the drop behind it catches.
+  EXPECT_EQ(lab::tcpConnect(chain.client, "198.51.100.9", 80, kNever), ETIMEDOUT);
+  EXPECT_TRUE(grows(chain.nft, "tcp-no-listener", 0));
+  lab::udpSend(client, "198.51.100.9", 53, "query");
+  EXPECT_EQ(lab::udpReceive(dns, kNever), "");
+  EXPECT_TRUE(grows(chain.nft, "dns-udp-no-listener", 0));
+  lab::udpSend(client, "198.51.100.9", 7000, "quic");
+  EXPECT_EQ(lab::udpReceive(server, kNever), "");
+  EXPECT_NE(lab::tryRun(chain.client, "ping -c1 -W1 198.51.100.9").status, 0);
+  ASSERT_TRUE(deleteRuleset(chain.nft));
+  EXPECT_EQ(lab::tcpConnect(chain.client, "198.51.100.9", 80, kSoon), 0) << "the control";
+}
+
+TEST(Packets, AForeignAcceptDoesNotOpenTheForwardHook) {
+  Chain chain = proxied(true);
+  run(chain.wan, "ip route replace 10.2.2.0/24 via 198.51.100.2");
+  // The proxy chain taken away: the forward chain alone must hold.
+  run(chain.router,
+      "nft flush chain ip orrery proxy && nft 'add chain ip orrery proxy { policy accept; }'");
+  const UniqueFd web = lab::tcpListener(chain.wan, 80);
+  EXPECT_EQ(lab::tcpConnect(chain.client, "198.51.100.9", 80, kNever), ETIMEDOUT);
+  EXPECT_TRUE(grows(chain.nft, "forwarded", 0));
+}
+
+TEST(Packets, TcpAndDnsReachTheProxyWithTheirOwnDestination) {
+  Chain chain = proxied(false);
+  const UniqueFd tcp = lab::tcpListener(chain.router, 9040, true);
+  const UniqueFd dnsTcp = lab::tcpListener(chain.router, 5354, true);
+  const UniqueFd dnsUdp = lab::udpSocket(chain.router, "", 5353, true);
+  ASSERT_EQ(lab::tcpConnect(chain.client, "198.51.100.9", 80, kSoon), 0);
+  const UniqueFd accepted(::accept4(tcp.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  ASSERT_TRUE(accepted);
+  EXPECT_EQ(lab::localAddress(accepted), "198.51.100.9:80");
+  EXPECT_EQ(lab::tcpConnect(chain.client, "10.192.0.5", 443, kSoon), 0) << "stands for a name";
+  EXPECT_EQ(lab::tcpConnect(chain.client, "8.8.8.8", 53, kSoon), 0);
+  EXPECT_EQ(lab::tcpConnect(chain.client, "10.2.2.254", 53, kSoon), 0)
+      << "the router's own resolver";
+  const UniqueFd client = lab::udpSocket(chain.client, "10.2.2.9", 6000);
+  for (const char* resolver : {"8.8.8.8", "10.2.2.254"}) {
+    lab::udpSend(client, resolver, 53, "query");
+    EXPECT_EQ(lab::udpReceive(dnsUdp, kSoon), "10.2.2.9 query");
+    const UniqueFd reply = lab::udpSocket(chain.router, resolver, 53, true);
+    lab::udpSend(reply, "10.2.2.9", 6000, "answer");
+    EXPECT_EQ(lab::udpReceive(client, kSoon), std::string(resolver) + " answer");
+  }
+}
+
+TEST(Packets, WhatAProxyCannotCarryIsRefusedAtOnceAndCounted) {
+  Chain chain = proxied(false);
+  const UniqueFd tcp = lab::tcpListener(chain.router, 9040, true);
+  const UniqueFd web = lab::tcpListener(chain.router, 80);
+  for (const char* address : {"10.0.0.1", "192.168.1.1", "172.16.0.1", "10.2.2.254"})
+    EXPECT_EQ(lab::tcpConnect(chain.client, address, 80, kSoon), ECONNREFUSED) << address;
+  EXPECT_TRUE(grows(chain.nft, "private-destination", 2));
+  EXPECT_TRUE(grows(chain.nft, "router-port", 0));
+  EXPECT_EQ(lab::tcpConnect(chain.client, "169.254.169.254", 80, kNever), ETIMEDOUT);
+  EXPECT_TRUE(grows(chain.nft, "multicast", 0));
+
+  const UniqueFd udp = lab::connectedUdp(chain.client, "198.51.100.9", 443);
+  ASSERT_GT(::send(udp.get(), "quic", 4, 0), 0);
+  EXPECT_EQ(lab::udpError(udp, kSoon), EHOSTUNREACH) << "administratively prohibited";
+  EXPECT_TRUE(grows(chain.nft, "udp", 0));
+
+  EXPECT_NE(lab::tryRun(chain.client, "ping -c1 -W1 198.51.100.9").status, 0);
+  EXPECT_TRUE(grows(chain.nft, "icmp", 0));
+  run(chain.client, "ping -c1 -W2 10.2.2.254");
+
+  run(chain.client, "ping -c1 -W1 -s 3000 10.2.2.254 || true");
+  EXPECT_TRUE(grows(chain.nft, "fragment", 0));
+
+  run(chain.client,
+      "sysctl -qw net.ipv6.conf.eth0.disable_ipv6=0; ping -6 -c1 -W1 ff02::1%eth0 || true");
+  EXPECT_TRUE(grows(chain.nft, "ipv6", 0));
+}
+
+// --- egress --------------------------------------------------------------------------------------
+
+struct Egress {
+  NetnsFd netns = lab::makeNetns();
+  NetnsFd world = lab::makeNetns();
+  NftSocket nft = lab::nftIn(netns);
+
+  explicit Egress(const RouterSpec& spec) {
+    EXPECT_TRUE(replaceRuleset(nft, egressRuleset(spec, samples::facts())));
+    lab::connect(netns, "uplink", world, "eth0");
+    run(netns, "ip addr add 10.0.0.7/24 dev uplink && ip route add default via 10.0.0.1");
+    run(world, "ip addr add 10.0.0.1/24 dev eth0");
+    for (const char* address :
+         {"198.18.1.10", "198.18.1.11", "198.18.1.30", "8.8.8.8", "192.168.7.7"})
+      run(world, std::string("ip addr add ") + address + "/32 dev lo");
+  }
+};
+
+TEST(Packets, ATunnelsEgressReachesItsServersAndNothingElse) {
+  Egress egress(samples::galaxyOpenVpn());
+  const UniqueFd server = lab::udpSocket(egress.world, "198.18.1.10", 1194);
+  const UniqueFd sibling = lab::udpSocket(egress.world, "198.18.1.11", 1194);
+  const UniqueFd dns = lab::udpSocket(egress.world, "8.8.8.8", 53);
+  const UniqueFd own = lab::udpSocket(egress.netns, "10.0.0.7", 6000);
+  lab::udpSend(own, "198.18.1.10", 1194, "hello");
+  EXPECT_EQ(lab::udpReceive(server, kSoon), "10.0.0.7 hello");
+  lab::udpSend(server, "10.0.0.7", 6000, "answer");
+  EXPECT_EQ(lab::udpReceive(own, kSoon), "198.18.1.10 answer");
+
+  lab::udpSend(own, "198.18.1.11", 1194, "wrong protocol");
+  lab::udpSend(own, "8.8.8.8", 53, "query");
+  EXPECT_EQ(lab::udpReceive(sibling, kNever), "");
+  EXPECT_EQ(lab::udpReceive(dns, kNever), "");
+  EXPECT_TRUE(grows(egress.nft, "elsewhere", 1));
+  lab::udpSend(sibling, "10.0.0.7", 6000, "unasked");
+  EXPECT_EQ(lab::udpReceive(own, kNever), "");
+  EXPECT_TRUE(grows(egress.nft, "unsolicited", 0));
+
+  const UniqueFd tcp = lab::tcpListener(egress.world, 443);
+  EXPECT_EQ(lab::tcpConnect(egress.netns, "198.18.1.11", 443, kSoon), 0);
+  EXPECT_NE(lab::tcpConnect(egress.netns, "8.8.8.8", 443, kNever), 0);
+  ASSERT_TRUE(deleteRuleset(egress.nft));
+  lab::udpSend(own, "8.8.8.8", 53, "query");
+  EXPECT_EQ(lab::udpReceive(dns, kSoon), "10.0.0.7 query") << "the control";
+}
+
+TEST(Packets, AnEgressSendsFromItsOwnAddressOnly) {
+  Egress egress(samples::galaxyOpenVpn());
+  run(egress.netns, "ip addr add 10.9.9.9/32 dev lo");
+  const UniqueFd server = lab::udpSocket(egress.world, "198.18.1.10", 1194);
+  const UniqueFd other = lab::udpSocket(egress.netns, "10.9.9.9", 6000);
+  lab::udpSend(other, "198.18.1.10", 1194, "hello");
+  EXPECT_EQ(lab::udpReceive(server, kNever), "");
+  EXPECT_TRUE(grows(egress.nft, "elsewhere", 0));
+}
+
+TEST(Packets, TorsEgressReachesRelaysByTcpAndNoPrivateNetwork) {
+  Egress egress(samples::star());
+  const UniqueFd relays = lab::tcpListener(egress.world, 9001);
+  const UniqueFd dns = lab::udpSocket(egress.world, "8.8.8.8", 53);
+  EXPECT_EQ(lab::tcpConnect(egress.netns, "198.18.1.10", 9001, kSoon), 0);
+  EXPECT_EQ(lab::tcpConnect(egress.netns, "8.8.8.8", 9001, kSoon), 0);
+  EXPECT_NE(lab::tcpConnect(egress.netns, "192.168.7.7", 9001, kNever), 0);
+  EXPECT_NE(lab::tcpConnect(egress.netns, "10.0.0.1", 9001, kNever), 0) << "the gateway itself";
+  EXPECT_TRUE(grows(egress.nft, "private-destination", 0));
+  EXPECT_TRUE(grows(egress.nft, "uplink-lan", 0));
+  const UniqueFd own = lab::udpSocket(egress.netns, "10.0.0.7", 6000);
+  lab::udpSend(own, "8.8.8.8", 53, "query");
+  EXPECT_EQ(lab::udpReceive(dns, kNever), "");
+  EXPECT_TRUE(grows(egress.nft, "elsewhere", 0));
+  EXPECT_NE(lab::tryRun(egress.world, "ping -c1 -W1 10.0.0.7").status, 0);
+}
+
+TEST(Packets, ASocks5EgressReachesItsServerOnly) {
+  Egress egress(samples::galaxySocks5());
+  const UniqueFd server = lab::tcpListener(egress.world, 1080);
+  EXPECT_EQ(lab::tcpConnect(egress.netns, "198.18.1.30", 1080, kSoon), 0);
+  EXPECT_NE(lab::tcpConnect(egress.netns, "198.18.1.10", 1080, kNever), 0);
+  EXPECT_TRUE(grows(egress.nft, "elsewhere", 0));
+}
+
+}  // namespace
+}  // namespace orrery
