@@ -1,0 +1,24 @@
+#include "routers/egress/address_check.h"
+
+namespace orrery {
+
+bool isUsableHost(Ipv4 address) {
+  const std::uint32_t first = address.value >> 24;
+  const bool linkLocal = (address.value >> 16) == 0xa9fe;
+  return first != 0 && first != 127 && first < 224 && !linkLocal;
+}
+
+Status checkLinkAddress(const Prefix4& address, const std::vector<Prefix4>& ownSubnets) {
+  if (!isUsableHost(address.address))
+    return error("address {} is not one that a host can have", toString(address));
+  if (address.length < 8) return error("a prefix of {} bits is too wide", address.length);
+  const bool hasHosts = address.length < 31;
+  if (hasHosts && (address.address == address.network() || address.address == address.broadcast()))
+    return error("address {} is its subnet's own", toString(address));
+  for (const Prefix4& own : ownSubnets)
+    if (own.overlaps(address))
+      return error("address {} overlaps our own subnet {}", toString(address), toString(own));
+  return {};
+}
+
+}  // namespace orrery

@@ -1,0 +1,167 @@
+// LAN namespaces that forward: direct routers, and galaxies whose uplink is a tunnel device.
+//
+// A packet of a client meets: guard (spoofing, before connection tracking) -> for a tunnel, dns
+// (its queries to other resolvers come to ours) -> input, or forward -> nat (the uplink's address,
+// random port). Answers go guard -> forward, by connection tracking. Rules that most packets meet
+// come first in each chain.
+#include <variant>
+
+#include "routers/firewall/firewall.h"
+#include "routers/firewall/parts.h"
+
+namespace orrery {
+namespace {
+
+using namespace nft;
+using namespace firewall;
+
+struct Sides {
+  std::string lan;     // the bridge
+  std::string uplink;  // NIC, veth or tunnel device
+  Ipv4 router;         // ours on the bridge
+  Prefix4 subnet;
+  bool tunnel = false;
+  bool leased = false;  // the uplink's address comes by DHCP
+};
+
+Sides sidesOf(const RouterSpec& spec) {
+  Sides sides{spec.id.name,
+              kUplink,
+              spec.lan.address.address,
+              {spec.lan.address.network(), spec.lan.address.length}};
+  sides.tunnel = isTunnel(spec.egress);
+  if (std::holds_alternative<OpenVpnEgress>(spec.egress)) sides.uplink = kOpenVpnDevice;
+  if (std::holds_alternative<WireGuardEgress>(spec.egress)) sides.uplink = kWireGuardDevice;
+  const auto* nic = std::get_if<NicUplink>(&spec.uplink);
+  if (nic != nullptr && !sides.tunnel) {
+    sides.uplink = kNic;
+    sides.leased = !nic->fixed;
+  }
+  return sides;
+}
+
+// Before connection tracking: whose packets may be here at all.
+Chain guard(const RouterSpec& spec, const Sides& s) {
+  std::vector<Rule> rules;
+  rules.push_back(impossibleTcp());
+  if (spec.lan.dhcp)
+    rules.push_back(accept("dhcp", {in(s.lan), from({only(Ipv4{0})}), to({only(Ipv4{0xffffffff})}),
+                                    udp(), fromPort(kDhcpClientPort), toPort(kDhcpServerPort)}));
+  rules.push_back(drop("spoofed-source", {in(s.lan), notFrom({s.subnet})}));
+  rules.push_back(drop("spoofed-router", {in(s.lan), from({only(s.router), only(s.subnet.network()),
+                                                           only(s.subnet.broadcast())})}));
+  rules.push_back(accept("from-clients", {in(s.lan)}));
+  auto impossible = impossibleSources();
+  rules.push_back(drop("spoofed-source", {in(s.uplink), from(std::move(impossible))}));
+  rules.push_back(drop("spoofed-client", {in(s.uplink), from({s.subnet})}));
+  // Answers come to the address that masquerade chose, which is the uplink's own. What is addressed
+  // to the bridge or to a client came by a wrong way (CVE-2019-14899).
+  rules.push_back(drop(
+      "weak-host", {in(s.uplink), FibType{Side::destination, true, {AddressType::local}, true}}));
+  rules.push_back(accept("from-uplink", {in(s.uplink)}));
+  rules.push_back(accept("loopback", {in("lo")}));
+  rules.push_back(drop("unknown-link", {}));
+  return chain("guard", Hook::prerouting, priority::kRaw, std::move(rules));
+}
+
+// Clients' queries to any resolver are answered by ours. Sees the first packet of a flow only.
+Chain dns(const Sides& s) {
+  std::vector<Rule> rules;
+  rules.push_back(act("dns-elsewhere",
+                      {in(s.lan), l4({protocol::kTcp, protocol::kUdp}), toPort(kDnsPort),
+                       notTo({only(s.router)}), Redirect{}},
+                      true));
+  rules.push_back(accept("other", {in(s.lan)}));
+  rules.push_back(accept("loopback", {in("lo")}));
+  rules.push_back(drop("not-ours", {}));
+  return natChain("dns", Hook::prerouting, priority::kDstNat, std::move(rules));
+}
+
+Chain input(const RouterSpec& spec, const Sides& s) {
+  std::vector<Rule> rules;
+  rules.push_back(accept("answers", {established()}));
+  rules.push_back(drop("invalid", {invalid()}));
+  rules.push_back(accept("loopback", {in("lo")}));
+  if (spec.lan.dhcp)
+    rules.push_back(
+        accept("dhcp", {in(s.lan), udp(), fromPort(kDhcpClientPort), toPort(kDhcpServerPort)}));
+  rules.push_back(accept("dns", {in(s.lan), to({only(s.router)}),
+                                 l4({protocol::kTcp, protocol::kUdp}), toPort(kDnsPort)}));
+  rules.push_back(accept(
+      "ping", Exprs{in(s.lan), to({only(s.router)})} + icmp({kEchoRequest}) + Exprs{echoLimit()}));
+  rules.push_back(
+      drop("broadcast",
+           {in(s.lan), PacketTypeIs{{PacketType::broadcast, PacketType::multicast}, false}}));
+  rules.push_back(drop("router-port", {in(s.lan)}));
+  rules.push_back(drop("unsolicited", {}));
+  return chain("input", Hook::input, priority::kFilter, std::move(rules));
+}
+
+Chain forward(const RouterSpec& spec, const Sides& s) {
+  std::vector<Rule> rules;
+  if (s.tunnel) rules.push_back(act("mss", {tcp(), syn(), ClampMss{}}));
+  rules.push_back(accept("outbound", {in(s.lan), out(s.uplink), established()}));
+  rules.push_back(accept("answers", {in(s.uplink), out(s.lan), established()}));
+  rules.push_back(drop("invalid", {invalid()}));
+  if (s.tunnel)
+    rules.push_back(reject("dns-elsewhere", {in(s.lan), l4({protocol::kTcp, protocol::kUdp}),
+                                             toPorts({kDnsPort, kDnsOverTlsPort})}));
+  rules.push_back(accept("new-outbound", {in(s.lan), out(s.uplink), CtState{.fresh = true}}));
+  if (spec.lan.clientsTalk)
+    rules.push_back(accept("clients-talk", {in(s.lan), out(s.lan)}));
+  else
+    rules.push_back(drop("client-to-client", {in(s.lan), out(s.lan)}));
+  rules.push_back(drop("unsolicited", {}));
+  return chain("forward", Hook::forward, priority::kFilter, std::move(rules));
+}
+
+// The router's own packets: answers to clients, its resolver's queries, errors about flows.
+Chain output(const RouterSpec& spec, const Sides& s) {
+  std::vector<Rule> rules;
+  rules.push_back(accept("answers", {out(s.lan), established()}));
+  rules.push_back(accept("loopback", {out("lo")}));
+  if (spec.lan.dhcp)
+    rules.push_back(
+        accept("dhcp", {out(s.lan), udp(), fromPort(kDhcpServerPort), toPort(kDhcpClientPort)}));
+  rules.push_back(accept(
+      "icmp-errors", Exprs{out(s.lan)} + icmp({kUnreachable, kTimeExceeded, kParameterProblem})));
+  Exprs query = {out(s.uplink), l4({protocol::kTcp, protocol::kUdp}), toPort(kDnsPort)};
+  if (!spec.dns.servers.empty()) {
+    std::vector<Prefix4> servers;
+    for (const Ipv4 server : spec.dns.servers) servers.push_back(only(server));
+    query.insert(query.begin() + 1, to(std::move(servers)));
+  }
+  rules.push_back(accept("dns", query + Exprs{freshOrEstablished()}));
+  rules.push_back(accept("icmp-errors", Exprs{out(s.uplink)} + icmp({kUnreachable, kTimeExceeded}) +
+                                            Exprs{CtState{.related = true}}));
+  if (s.leased)
+    rules.push_back(accept(
+        "dhcp-renew", {out(s.uplink), udp(), fromPort(kDhcpClientPort), toPort(kDhcpServerPort)}));
+  rules.push_back(drop("own-traffic", {}));
+  return chain("output", Hook::output, priority::kFilter, std::move(rules));
+}
+
+Chain nat(const Sides& s) {
+  std::vector<Rule> rules;
+  rules.push_back(act("masquerade", {out(s.uplink), Masquerade{true}}));
+  rules.push_back(accept("to-clients", {out(s.lan)}));
+  rules.push_back(accept("loopback", {out("lo")}));
+  rules.push_back(drop("not-ours", {}));
+  return natChain("nat", Hook::postrouting, priority::kSrcNat, std::move(rules));
+}
+
+}  // namespace
+
+Ruleset firewall::forwardingRuleset(const RouterSpec& spec) {
+  const Sides sides = sidesOf(spec);
+  Table table{Family::ip, kTableName, {}};
+  table.chains.push_back(guard(spec, sides));
+  if (sides.tunnel) table.chains.push_back(dns(sides));
+  table.chains.push_back(input(spec, sides));
+  table.chains.push_back(forward(spec, sides));
+  table.chains.push_back(output(spec, sides));
+  table.chains.push_back(nat(sides));
+  return canonical({{std::move(table), noIpv6(), bridgeTable(spec)}});
+}
+
+}  // namespace orrery

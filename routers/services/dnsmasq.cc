@@ -1,0 +1,101 @@
+// dnsmasq: DHCP for the LAN's clients, and DNS that forwards to what the egress supplies. On a
+// proxied LAN (Tor, SOCKS5) tproxy answers DNS, and dnsmasq serves DHCP alone.
+#include "routers/services/common.h"
+
+namespace orrery {
+namespace {
+
+constexpr int kCapNetAdmin = 12;  // linux/capability.h: CAP_NET_ADMIN
+
+std::string directory(const RouterId& router) { return runDirectory(router) + "/dnsmasq"; }
+
+bool answersDns(const RouterSpec& spec) {
+  return !std::holds_alternative<TorEgress>(spec.egress) &&
+         !std::holds_alternative<Socks5Egress>(spec.egress);
+}
+
+std::string dhcpLines(const RouterSpec& spec) {
+  const DhcpSpec& dhcp = *spec.lan.dhcp;
+  return fmt::format(
+      "dhcp-range={},{},{},{}\n"
+      "dhcp-option=option:router,{}\n"
+      "dhcp-option=option:dns-server,{}\n"
+      "dhcp-option=option:mtu,{}\n"
+      // Addresses of routers downstream, one file each; read when it appears.
+      "dhcp-hostsdir=/etc/dnsmasq/hosts.d\n"
+      "dhcp-leasefile=/run/dnsmasq/leases\n"
+      "dhcp-authoritative\n"
+      // No raw socket, no ARP entry by ioctl: the jail has no power over the namespace.
+      "dhcp-broadcast\n"
+      "no-ping\n",
+      toString(dhcp.first), toString(dhcp.last), toString(spec.lan.address.mask()),
+      dhcp.lease.count(), toString(spec.lan.address.address), toString(spec.lan.address.address),
+      spec.lan.mtu);
+}
+
+std::string dnsLines(const RouterSpec& spec) {
+  if (!answersDns(spec)) return "port=0\n";
+  return
+      "resolv-file=/run/resolv/resolv.conf\n"
+      "no-hosts\n"
+      "domain-needed\n"
+      "bogus-priv\n"
+      "all-servers\n"
+      "cache-size=400\n";
+}
+
+std::string config(const RouterSpec& spec) {
+  std::string text = fmt::format(
+      "interface={}\n"
+      "except-interface=lo\n"
+      "bind-interfaces\n"
+      "log-facility=-\n"
+      // Itself: it wants to know the user even where it has none to change to.
+      "user=service\n",
+      spec.id.name);
+  text += dnsLines(spec);
+  if (spec.lan.dhcp) text += dhcpLines(spec);
+  return text;
+}
+
+}  // namespace
+
+std::string dnsmasqResolvPath(const RouterId& router) {
+  return directory(router) + "/resolv/resolv.conf";
+}
+std::string dnsmasqLeasesPath(const RouterId& router) { return directory(router) + "/run/leases"; }
+
+std::string resolvText(const std::vector<Ipv4>& servers) {
+  std::string text;
+  for (const Ipv4 server : servers) text += "nameserver " + toString(server) + "\n";
+  return text;
+}
+
+ServiceSpec dnsmasqService(const ServiceContext& at) {
+  const RouterId& id = at.spec.id;
+  ServiceSpec service;
+  service.kind = ServiceKind::dnsmasq;
+  service.netns = id.text();
+  service.sandbox = serviceSandbox(at, ServiceKind::dnsmasq, at.programs.dnsmasq);
+  service.sandbox.argv = {at.programs.dnsmasq, "--keep-in-foreground", "--pid-file",
+                          "--conf-file=/etc/dnsmasq/dnsmasq.conf"};
+  service.directories = {{directory(id), 0755, false},
+                         {directory(id) + "/conf", 0755, false},
+                         {reservationDirectory(id), 0755, false},
+                         {directory(id) + "/resolv", 0755, false},
+                         {directory(id) + "/run", 0700, true}};
+  service.files = {{directory(id) + "/conf/dnsmasq.conf", config(at.spec), 0444}};
+  service.sandbox.root.binds.push_back(
+      {directory(id) + "/conf/dnsmasq.conf", "/etc/dnsmasq/dnsmasq.conf", false, false});
+  service.sandbox.root.binds.push_back(
+      {reservationDirectory(id), "/etc/dnsmasq/hosts.d", false, false});
+  service.sandbox.root.binds.push_back({directory(id) + "/resolv", "/run/resolv", false, false});
+  service.sandbox.root.binds.push_back({directory(id) + "/run", "/run/dnsmasq", true, false});
+  // It refuses to serve DHCP without this in its permitted set. It counts in its own user namespace,
+  // which owns nothing: over the network namespace it has no power (tests/system/sandbox_process).
+  if (at.spec.lan.dhcp) service.sandbox.capabilities = {kCapNetAdmin};
+  service.sandbox.limits.openFiles = 512;
+  return service;
+}
+
+}  // namespace orrery

@@ -1,0 +1,34 @@
+// One [router.NAME] table to one RouterSpec.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "routers/spec/auxiliary_files.h"
+#include "routers/spec/field_reader.h"
+#include "routers/spec/router_spec.h"
+#include "routers/spec/template_expander.h"
+
+namespace orrery {
+
+// Where the checks across the set point to.
+struct RouterSpans {
+  Span name;
+  Span uplink;
+  Span uplinkAddress;
+  Span lanAddress;
+  Span dnsNames;  // of lan.address if the range is the default one
+};
+
+struct PlacedRouter {
+  RouterSpec spec;
+  RouterSpans spans;
+  const Source* source = nullptr;  // none: a router that is there already
+};
+
+// Nothing if anything was wrong, which has been reported. Profiles are read through `auxiliary`;
+// complaints about them carry their own file names.
+std::optional<PlacedRouter> readRouter(const RouterInstance& instance, const std::string& network,
+                                       const AuxiliaryFiles& auxiliary, Reporter& reporter);
+
+}  // namespace orrery

@@ -1,0 +1,208 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <set>
+
+#include "netns/nft/text.h"
+#include "sandbox/base/file.h"
+#include "tests/unit/routers/firewall/samples.h"
+
+namespace orrery {
+namespace {
+
+using namespace nft;
+
+const Table* tableOf(const Ruleset& ruleset, Family family) {
+  for (const Table& table : ruleset.tables)
+    if (table.family == family) return &table;
+  return nullptr;
+}
+const Chain* chainOf(const Ruleset& ruleset, Family family, const std::string& name) {
+  const Table* table = tableOf(ruleset, family);
+  if (table == nullptr) return nullptr;
+  for (const Chain& chain : table->chains)
+    if (chain.name == name) return &chain;
+  return nullptr;
+}
+template <class T>
+bool has(const Rule& rule) {
+  return std::any_of(rule.exprs.begin(), rule.exprs.end(),
+                     [](const Expr& e) { return std::holds_alternative<T>(e); });
+}
+template <class T>
+const T* find(const Rule& rule) {
+  for (const Expr& expr : rule.exprs)
+    if (const T* found = std::get_if<T>(&expr)) return found;
+  return nullptr;
+}
+bool accepts(const Rule& rule) {
+  return has<Accept>(rule) || has<Masquerade>(rule) || has<Redirect>(rule) || has<Jump>(rule);
+}
+
+TEST(FirewallGolden, EveryRulesetIsAsReviewed) {
+  const bool update = std::getenv("ORRERY_UPDATE_GOLDEN") != nullptr;
+  for (const auto& sample : samples::all()) {
+    const std::string path =
+        std::string(ORRERY_SOURCE_DIR) + "/tests/golden/rulesets/" + sample.name + ".nft";
+    const std::string text = toText(sample.ruleset);
+    if (update) {
+      ASSERT_TRUE(writeFileAtomic(path, text));
+    }
+    const auto golden = readFile(path);
+    ASSERT_TRUE(golden) << golden.error().message;
+    EXPECT_EQ(text, *golden) << path << " (ORRERY_UPDATE_GOLDEN=1 rewrites it)";
+  }
+}
+
+TEST(Firewall, EveryRulesetIsCanonicalAndDeniesByDefault) {
+  for (const auto& sample : samples::all()) {
+    SCOPED_TRACE(sample.name);
+    EXPECT_EQ(canonical(sample.ruleset), sample.ruleset);
+    for (const Table& table : sample.ruleset.tables) {
+      EXPECT_EQ(table.name, kTableName);
+      for (const Chain& chain : table.chains) {
+        ASSERT_TRUE(chain.base) << chain.name;
+        EXPECT_EQ(chain.base->policy, Policy::drop) << chain.name;
+        ASSERT_FALSE(chain.rules.empty());
+        EXPECT_TRUE(has<Drop>(chain.rules.back()) && chain.rules.back().counter)
+            << chain.name << " must count what nothing took";
+      }
+    }
+  }
+}
+
+TEST(Firewall, EveryRuleSaysWhatItIsAndEveryDropIsCounted) {
+  for (const auto& sample : samples::all())
+    for (const Table& table : sample.ruleset.tables)
+      for (const Chain& chain : table.chains)
+        for (const Rule& rule : chain.rules) {
+          EXPECT_FALSE(rule.comment.empty()) << toText(rule, table.family);
+          EXPECT_LE(rule.comment.size(), kMaxCommentLength);
+          if (has<Drop>(rule) || has<Reject>(rule)) {
+            EXPECT_TRUE(rule.counter) << rule.comment;
+          }
+        }
+}
+
+TEST(Firewall, FiltersCoverEveryHookOfIpv4AndIpv6) {
+  for (const auto& sample : samples::all()) {
+    SCOPED_TRACE(sample.name);
+    for (const Family family : {Family::ip, Family::ip6}) {
+      std::set<Hook> hooks;
+      const Table* table = tableOf(sample.ruleset, family);
+      ASSERT_NE(table, nullptr);
+      for (const Chain& chain : table->chains)
+        if (chain.base->type == ChainType::filter) hooks.insert(chain.base->hook);
+      EXPECT_THAT(hooks,
+                  testing::ElementsAre(Hook::prerouting, Hook::input, Hook::forward, Hook::output));
+    }
+    for (const Chain& chain : tableOf(sample.ruleset, Family::ip6)->chains)
+      for (const Rule& rule : chain.rules) EXPECT_FALSE(accepts(rule));
+  }
+}
+
+TEST(Firewall, ProxiedAndEgressNamespacesForwardNothing) {
+  for (const char* name : {"star-tor", "star-tor.egress", "galaxy-socks5", "galaxy-socks5.egress",
+                           "galaxy-openvpn.egress", "galaxy-wireguard.egress"}) {
+    for (const auto& sample : samples::all()) {
+      if (sample.name != name) continue;
+      const Chain* forward = chainOf(sample.ruleset, Family::ip, "forward");
+      ASSERT_NE(forward, nullptr);
+      for (const Rule& rule : forward->rules) EXPECT_FALSE(accepts(rule)) << name;
+    }
+  }
+}
+
+// nft_tproxy.c: without a listener the rule ends and the packet goes on.
+TEST(Firewall, EveryTproxyIsFollowedByADropOfTheSameMatch) {
+  int found = 0;
+  for (const auto& sample : samples::all())
+    for (const Table& table : sample.ruleset.tables)
+      for (const Chain& chain : table.chains)
+        for (std::size_t i = 0; i < chain.rules.size(); ++i) {
+          if (!has<Tproxy>(chain.rules[i])) continue;
+          ++found;
+          ASSERT_LT(i + 1, chain.rules.size());
+          std::vector<Expr> match;
+          for (const Expr& expr : chain.rules[i].exprs)
+            if (isMatch(expr)) match.push_back(expr);
+          match.emplace_back(Drop{});
+          EXPECT_EQ(chain.rules[i + 1].exprs, match) << sample.name;
+        }
+  EXPECT_EQ(found, 6) << "three in each of the two proxied namespaces";
+}
+
+TEST(Firewall, AProxiedNamespaceTakesInOnlyWhatCarriesTheMark) {
+  const Ruleset ruleset = lanRuleset(samples::star());
+  const Chain* input = chainOf(ruleset, Family::ip, "input");
+  for (const Rule& rule : input->rules) {
+    if (!accepts(rule) || rule.comment == "loopback" || rule.comment == "dhcp" ||
+        rule.comment == "ping")
+      continue;
+    const Mark* mark = find<Mark>(rule);
+    ASSERT_NE(mark, nullptr) << rule.comment;
+    EXPECT_EQ(mark->value, kProxyMark);
+  }
+}
+
+TEST(Firewall, AnEgressNamespaceSendsOnlyFromItsOwnAddressByItsOnlyLink) {
+  for (const auto& sample : samples::all()) {
+    if (sample.name.find(".egress") == std::string::npos) continue;
+    for (const Rule& rule : chainOf(sample.ruleset, Family::ip, "output")->rules) {
+      if (!accepts(rule)) continue;
+      const Interface* link = find<Interface>(rule);
+      const Address* source = find<Address>(rule);
+      ASSERT_TRUE(link != nullptr && source != nullptr) << rule.comment;
+      EXPECT_EQ(link->names, std::vector<std::string>{"uplink"});
+      EXPECT_EQ(source->side, Side::source);
+      EXPECT_EQ(source->prefixes, std::vector<Prefix4>{samples::net("10.0.0.7/32")});
+    }
+  }
+}
+
+TEST(Firewall, AnEgressNamespaceReachesEachEndpointAndNoOther) {
+  std::vector<std::string> reached;
+  const Ruleset ruleset = egressRuleset(samples::galaxyOpenVpn(), samples::facts());
+  for (const Rule& rule : chainOf(ruleset, Family::ip, "output")->rules)
+    if (accepts(rule)) reached.push_back(toText(rule, Family::ip));
+  ASSERT_EQ(reached.size(), 2u);
+  EXPECT_THAT(reached[0], testing::HasSubstr("daddr 198.18.1.10 meta l4proto udp th dport 1194 "));
+  EXPECT_THAT(reached[1], testing::HasSubstr("daddr 198.18.1.11 meta l4proto tcp th dport 443 "));
+}
+
+TEST(Firewall, ARouterWithoutEgressNamespaceGetsAClosedOne) {
+  const Ruleset ruleset = egressRuleset(samples::universe(), samples::facts());
+  for (const Rule& rule : chainOf(ruleset, Family::ip, "output")->rules)
+    EXPECT_FALSE(accepts(rule));
+}
+
+TEST(Firewall, ATunnelledNamespaceForwardsByTheTunnelOnly) {
+  for (const auto& spec : {samples::galaxyOpenVpn(), samples::galaxyWireGuard()}) {
+    const std::string tunnel = spec.id.name == "galaxy0" ? "tun0" : "wg0";
+    const Ruleset ruleset = lanRuleset(spec);
+    for (const Rule& rule : chainOf(ruleset, Family::ip, "forward")->rules) {
+      if (!accepts(rule)) continue;
+      for (const Expr& expr : rule.exprs)
+        if (const auto* link = std::get_if<Interface>(&expr)) {
+          EXPECT_THAT(link->names[0], testing::AnyOf(tunnel, spec.id.name)) << rule.comment;
+        }
+      EXPECT_NE(find<Interface>(rule), nullptr) << rule.comment;
+    }
+  }
+}
+
+TEST(Firewall, ClientsTalkOnlyWhereTheDefinitionSaysSo) {
+  RouterSpec spec = samples::galaxyDirect();
+  for (const bool talk : {false, true}) {
+    spec.lan.clientsTalk = talk;
+    const Ruleset ruleset = lanRuleset(spec);
+    const Chain* frames = chainOf(ruleset, Family::bridge, "forward");
+    ASSERT_NE(frames, nullptr);
+    EXPECT_EQ(std::any_of(frames->rules.begin(), frames->rules.end(), accepts), talk);
+  }
+}
+
+}  // namespace
+}  // namespace orrery
