@@ -1,0 +1,252 @@
+#include "runtime/engine/kernel_world.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "netns/addr/address.h"
+#include "netns/link/link.h"
+#include "netns/namespace/netns.h"
+#include "netns/nic/nic.h"
+#include "netns/route/route.h"
+#include "routers/kinds/desired.h"
+#include "sandbox/base/file.h"
+
+namespace orrery {
+namespace {
+
+std::string parentOf(const std::string& path) { return path.substr(0, path.rfind('/')); }
+
+bool isGone(const Error& error) {
+  return error.err == ENOENT || error.err == ENODEV || error.err == EINVAL;
+}
+
+// Removing what is gone already succeeds.
+Status unlessGone(Status status) {
+  if (!status && isGone(status.error())) return {};
+  return status;
+}
+
+Route toRoute(const RouteResource& r) {
+  Route route;
+  route.destination = r.destination;
+  route.gateway = r.gateway;
+  route.interface = r.interface;
+  route.table = r.table;
+  route.type = r.local ? RouteType::local : RouteType::unicast;
+  return route;
+}
+
+NicNote noteOf(const NicResource& r) {
+  NicNote note;
+  note.name = r.hostName;
+  note.mac = r.hostMac;
+  note.mtu = r.hostMtu;
+  note.up = r.hostUp;
+  if (r.permanentMac != Mac{}) note.permanentMac = r.permanentMac;
+  return note;
+}
+
+CgroupLimits toLimits(const LimitsSpec& limits) {
+  return CgroupLimits{limits.cpus, limits.memory, limits.pids};
+}
+
+}  // namespace
+
+Result<KernelWorld::Place*> KernelWorld::place(const std::string& netns) {
+  const auto found = places_.find(netns);
+  if (found != places_.end()) return found->second.get();
+  ORRERY_TRY_ASSIGN(NetnsFd fd, openNetns(netns));
+  ORRERY_TRY_ASSIGN(Rtnl rtnl, Rtnl::open(fd));
+  auto place = std::make_unique<Place>(Place{std::move(fd), std::move(rtnl), std::nullopt});
+  return places_.emplace(netns, std::move(place)).first->second.get();
+}
+
+Result<KernelWorld::Place*> KernelWorld::placeIfAny(const std::string& netns) {
+  auto at = place(netns);
+  if (!at && isGone(at.error())) return nullptr;
+  return at;
+}
+
+Status KernelWorld::apply(const Step& step) {
+  if (step.before && step.after) return replace(*step.before, *step.after);
+  if (step.after) return create(*step.after);
+  if (step.before) return remove(*step.before);
+  return {};
+}
+
+Status KernelWorld::create(const Resource& resource) {
+  return std::visit([this](const auto& r) { return createIn(r); }, resource);
+}
+
+Status KernelWorld::remove(const Resource& resource) {
+  return std::visit([this](const auto& r) { return removeFrom(r); }, resource);
+}
+
+Status KernelWorld::replace(const Resource& before, const Resource& after) {
+  // These replace their old contents in one atomic act; the rest goes and comes anew.
+  if (const auto* file = std::get_if<FileResource>(&after))
+    return writeFileAtomic(file->path, file->text, file->mode);
+  if (std::holds_alternative<RulesetResource>(after) ||
+      std::holds_alternative<SysctlsResource>(after) ||
+      std::holds_alternative<CgroupResource>(after))
+    return create(after);
+  ORRERY_TRY(remove(before));
+  Status created = create(after);
+  if (created) return {};
+  Error first = std::move(created).error();
+  if (Status back = create(before); !back) first.also.push_back(std::move(back).error());
+  return tl::unexpected<Error>(std::move(first));
+}
+
+// --- files ----------------------------------------------------------------------------------------
+
+Status KernelWorld::createIn(const DirectoryResource& r) {
+  ORRERY_TRY(makeDirectories(parentOf(r.path)));
+  if (::mkdir(r.path.c_str(), r.mode) != 0) return sysError(errno, "make directory '{}'", r.path);
+  if (r.owner != 0 && ::chown(r.path.c_str(), r.owner, r.owner) != 0)
+    return sysError(errno, "give '{}' to {}", r.path, r.owner);
+  return {};
+}
+Status KernelWorld::removeFrom(const DirectoryResource& r) { return removeTree(r.path); }
+
+Status KernelWorld::createIn(const FileResource& r) {
+  ORRERY_TRY(makeDirectories(parentOf(r.path)));
+  ORRERY_TRY_ASSIGN(const UniqueFd fd,
+                    openFile(r.path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, r.mode));
+  if (Status written = writeAll(fd.get(), r.text); !written) {
+    (void)removeFile(r.path);
+    return wrap(std::move(written).error(), "'{}'", r.path);
+  }
+  return {};
+}
+Status KernelWorld::removeFrom(const FileResource& r) { return removeFile(r.path); }
+
+// --- namespaces -----------------------------------------------------------------------------------
+
+Status KernelWorld::createIn(const NetnsResource& r) {
+  ORRERY_TRY_ASSIGN(const NetnsFd netns, createNetns());
+  return pinNetns(netns, r.name);
+}
+Status KernelWorld::removeFrom(const NetnsResource& r) {
+  places_.erase(r.name);  // our own descriptors would keep it alive
+  return unpinNetns(r.name);
+}
+
+Status KernelWorld::createIn(const SysctlsResource& r) {
+  ORRERY_TRY_ASSIGN(Place * at, place(r.netns));
+  return setSysctls(at->netns, r.values);
+}
+Status KernelWorld::removeFrom(const SysctlsResource&) { return {}; }  // they go with the namespace
+
+Status KernelWorld::createIn(const RulesetResource& r) {
+  ORRERY_TRY_ASSIGN(Place * at, place(r.netns));
+  if (!at->nft) {
+    ORRERY_TRY_ASSIGN(at->nft, NftSocket::open(at->netns));
+  }
+  return replaceRuleset(*at->nft, r.ruleset);
+}
+Status KernelWorld::removeFrom(const RulesetResource& r) {
+  ORRERY_TRY_ASSIGN(Place * at, placeIfAny(r.netns));
+  if (at == nullptr) return {};
+  if (!at->nft) {
+    ORRERY_TRY_ASSIGN(at->nft, NftSocket::open(at->netns));
+  }
+  return deleteRuleset(*at->nft);
+}
+
+// --- links ----------------------------------------------------------------------------------------
+
+Status KernelWorld::createIn(const BridgeResource& r) {
+  ORRERY_TRY_ASSIGN(Place * at, place(r.netns));
+  return createBridge(at->rtnl, r.name, r.mac, r.mtu);
+}
+Status KernelWorld::removeFrom(const BridgeResource& r) {
+  ORRERY_TRY_ASSIGN(Place * at, placeIfAny(r.netns));
+  return at == nullptr ? Status{} : deleteLink(at->rtnl, r.name);
+}
+
+Status KernelWorld::createIn(const VethResource& r) {
+  ORRERY_TRY_ASSIGN(Place * outer, place(r.portNetns));
+  ORRERY_TRY_ASSIGN(Place * inner, place(r.netns));
+  VethEnd port;
+  port.name = r.portName;
+  port.mac = portMac(r.mac);
+  port.bridge = r.portBridge;
+  port.isolated = r.portIsolated;
+  port.up = true;
+  VethEnd peer;
+  peer.name = r.name;
+  peer.mac = r.mac;
+  peer.netns = &inner->netns;
+  return createVeth(outer->rtnl, port, peer, r.mtu);
+}
+Status KernelWorld::removeFrom(const VethResource& r) {
+  ORRERY_TRY_ASSIGN(Place * inner, placeIfAny(r.netns));
+  if (inner != nullptr) return deleteLink(inner->rtnl, r.name);
+  ORRERY_TRY_ASSIGN(Place * outer, placeIfAny(r.portNetns));
+  return outer == nullptr ? Status{} : deleteLink(outer->rtnl, r.portName);
+}
+
+Status KernelWorld::createIn(const NicResource& r) {
+  ORRERY_TRY_ASSIGN(Place * host, place(""));
+  ORRERY_TRY_ASSIGN(Place * router, place(r.netns));
+  return takeNic(host->rtnl, router->rtnl, noteOf(r), NicWear{r.name, r.mac});
+}
+Status KernelWorld::removeFrom(const NicResource& r) {
+  ORRERY_TRY_ASSIGN(Place * host, place(""));
+  ORRERY_TRY_ASSIGN(Place * router, placeIfAny(r.netns));
+  return giveBackNic(host->rtnl, router == nullptr ? nullptr : &router->rtnl, noteOf(r),
+                     NicWear{r.name, r.mac});
+}
+
+Status KernelWorld::createIn(const LinkUpResource& r) {
+  ORRERY_TRY_ASSIGN(Place * at, place(r.netns));
+  return setLinkUp(at->rtnl, r.name);
+}
+Status KernelWorld::removeFrom(const LinkUpResource& r) {
+  ORRERY_TRY_ASSIGN(Place * at, placeIfAny(r.netns));
+  return at == nullptr ? Status{} : unlessGone(setLinkDown(at->rtnl, r.name));
+}
+
+// --- addresses and routes -------------------------------------------------------------------------
+
+Status KernelWorld::createIn(const AddressResource& r) {
+  ORRERY_TRY_ASSIGN(Place * at, place(r.netns));
+  return addAddress(at->rtnl, r.interface, r.address);
+}
+Status KernelWorld::removeFrom(const AddressResource& r) {
+  ORRERY_TRY_ASSIGN(Place * at, placeIfAny(r.netns));
+  return at == nullptr ? Status{} : unlessGone(deleteAddress(at->rtnl, r.interface, r.address));
+}
+
+Status KernelWorld::createIn(const RouteResource& r) {
+  ORRERY_TRY_ASSIGN(Place * at, place(r.netns));
+  return addRoute(at->rtnl, toRoute(r));
+}
+Status KernelWorld::removeFrom(const RouteResource& r) {
+  ORRERY_TRY_ASSIGN(Place * at, placeIfAny(r.netns));
+  return at == nullptr ? Status{} : unlessGone(deleteRoute(at->rtnl, toRoute(r)));
+}
+
+Status KernelWorld::createIn(const MarkRuleResource& r) {
+  ORRERY_TRY_ASSIGN(Place * at, place(r.netns));
+  return addMarkRule(at->rtnl, r.mark, r.table);
+}
+Status KernelWorld::removeFrom(const MarkRuleResource& r) {
+  ORRERY_TRY_ASSIGN(Place * at, placeIfAny(r.netns));
+  return at == nullptr ? Status{} : deleteMarkRule(at->rtnl, r.mark, r.table);
+}
+
+// --- processes ------------------------------------------------------------------------------------
+
+Status KernelWorld::createIn(const CgroupResource& r) {
+  return cgroups_ == nullptr ? Status{} : cgroups_->create(r.path, toLimits(r.limits));
+}
+Status KernelWorld::removeFrom(const CgroupResource& r) {
+  return cgroups_ == nullptr ? Status{} : cgroups_->remove(r.path);
+}
+
+Status KernelWorld::createIn(const SupervisorResource& r) { return supervisors_.start(r.router); }
+Status KernelWorld::removeFrom(const SupervisorResource& r) { return supervisors_.stop(r.router); }
+
+}  // namespace orrery

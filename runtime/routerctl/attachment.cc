@@ -1,0 +1,197 @@
+#include "runtime/routerctl/attachment.h"
+
+#include <algorithm>
+
+#include "netns/addr/address.h"
+#include "netns/link/link.h"
+#include "netns/namespace/netns.h"
+#include "netns/neigh/neigh.h"
+#include "netns/route/route.h"
+#include "routers/kinds/desired.h"
+#include "runtime/control/json.h"
+#include "runtime/control/paths.h"
+#include "runtime/engine/router_store.h"
+#include "sandbox/base/file.h"
+#include "sandbox/base/strings.h"
+
+namespace orrery {
+namespace {
+
+constexpr std::string_view kSchema = "orrery.attachment/1";
+
+std::string recordPath(const RouterPaths& paths, const Attachment& a) {
+  return paths.attachments + "/" + a.port.str() + ".json";
+}
+std::string reservationPath(const RouterId& router, const std::string& root, Ipv4 address) {
+  return root + reservationDirectory(router) + "/" + toString(address);
+}
+
+// Reservations (routers downstream and clients), leases, and whoever the router has heard of.
+Result<std::vector<Ipv4>> takenAddresses(const RouterId& router, const std::string& root,
+                                         Rtnl& lan) {
+  std::vector<Ipv4> taken;
+  ORRERY_TRY_ASSIGN(const auto reserved, listDirectory(root + reservationDirectory(router)));
+  for (const std::string& name : reserved)
+    if (const auto address = parseIpv4(name)) taken.push_back(*address);
+  const auto leases = readFile(RouterPaths(router, root).leases);
+  if (!leases && leases.error().err != ENOENT) return tl::unexpected<Error>(leases.error());
+  if (leases)
+    for (const std::string_view line : split(*leases, '\n')) {
+      const auto words = splitWords(line);  // expiry, MAC, address, name, client id
+      if (words.size() < 3) continue;
+      if (const auto address = parseIpv4(words[2])) taken.push_back(*address);
+    }
+  ORRERY_TRY_ASSIGN(const auto neighbours, listNeighbours(lan));
+  for (const Neighbour& neighbour : neighbours)
+    if (!neighbour.failed()) taken.push_back(neighbour.address);
+  return taken;
+}
+
+Status configureClient(Rtnl& client, const LanSpec& lan, const Attachment& a) {
+  ORRERY_TRY(addAddress(client, a.interface, Prefix4{a.address, lan.address.length}));
+  ORRERY_TRY(setLinkUp(client, a.interface));
+  Route route;
+  route.destination = Prefix4{Ipv4{0}, 0};
+  route.gateway = lan.address.address;
+  route.interface = a.interface;
+  return addRoute(client, route);
+}
+
+Status plug(Rtnl& lanRtnl, const RouterSpec& router, const NetnsFd& client, const Attachment& a,
+            bool configure) {
+  ORRERY_TRY_ASSIGN(const IfName bridge, IfName::parse(router.id.name));
+  VethEnd port;
+  port.name = a.port;
+  port.mac = portMac(a.mac);
+  port.bridge = bridge;
+  port.isolated = !router.lan.clientsTalk;
+  port.up = true;
+  VethEnd peer;
+  peer.name = a.interface;
+  peer.mac = a.mac;
+  peer.netns = &client;
+  ORRERY_TRY(createVeth(lanRtnl, port, peer, router.lan.mtu));
+  if (!configure) return {};
+  ORRERY_TRY_ASSIGN(Rtnl clientRtnl, Rtnl::open(client));
+  return configureClient(clientRtnl, router.lan, a);
+}
+
+// The record first: a reservation without a record would stay for ever.
+Status writeDown(const RouterId& router, const std::string& root, const Attachment& a) {
+  const RouterPaths paths(router, root);
+  ORRERY_TRY(makeDirectories(paths.attachments, 0755));
+  ORRERY_TRY(writeFileAtomic(recordPath(paths, a), toText(a), 0644));
+  ORRERY_TRY(makeDirectories(root + reservationDirectory(router), 0755));
+  return writeFileAtomic(reservationPath(router, root, a.address),
+                         fmt::format("{},{}\n", toString(a.mac), toString(a.address)), 0644);
+}
+
+}  // namespace
+
+IfName clientPortName(Ipv4 address) {
+  return IfName::parse(fmt::format("c{:08x}", address.value)).value();
+}
+
+Status checkClientAddress(const LanSpec& lan, Ipv4 address, const std::vector<Ipv4>& taken) {
+  if (!lan.address.contains(address) || address == lan.address.network() ||
+      address == lan.address.broadcast())
+    return error("{} is no client address of {}", toString(address), toString(lan.address));
+  if (address == lan.address.address)
+    return error("{} is the router's own address", toString(address));
+  if (std::ranges::find(taken, address) != taken.end())
+    return sysError(EADDRINUSE, "{} is taken", toString(address));
+  return {};
+}
+
+Result<Ipv4> chooseClientAddress(const LanSpec& lan, const std::vector<Ipv4>& taken) {
+  const auto inRange = [&](Ipv4 a) {
+    return lan.dhcp && a >= lan.dhcp->first && a <= lan.dhcp->last;
+  };
+  for (const bool insideRange : {false, true})
+    for (std::uint32_t value = lan.address.broadcast().value;
+         value-- > lan.address.network().value;) {
+      const Ipv4 address{value};
+      if (inRange(address) == insideRange && checkClientAddress(lan, address, taken))
+        return address;
+    }
+  return error("every address of {} is taken", toString(lan.address));
+}
+
+Result<Attachment> attachClient(const RouterSpec& router, const NetnsFd& client,
+                                const AttachOptions& options) {
+  const RouterPaths paths(router.id, options.root);
+  ORRERY_TRY_ASSIGN(const NetnsFd lan, openNetns(paths.lanNetns));
+  ORRERY_TRY_ASSIGN(Rtnl lanRtnl, Rtnl::open(lan));
+  // Nobody else may choose an address until ours is written down.
+  ORRERY_TRY_ASSIGN(const StoreLock lock, StoreLock::acquire());
+  ORRERY_TRY_ASSIGN(const auto taken, takenAddresses(router.id, options.root, lanRtnl));
+  Attachment a;
+  if (options.address) {
+    ORRERY_TRY(checkClientAddress(router.lan, *options.address, taken));
+    a.address = *options.address;
+  } else {
+    ORRERY_TRY_ASSIGN(a.address, chooseClientAddress(router.lan, taken));
+  }
+  a.port = clientPortName(a.address);
+  a.interface = options.interface;
+  a.mac = macFromAddress(a.address, networkNumber(router.id.network));
+  ORRERY_TRY_ASSIGN(a.clientInode, netnsInode(client));
+  Status done = writeDown(router.id, options.root, a);
+  if (done) done = plug(lanRtnl, router, client, a, options.configure);
+  if (done) return a;
+  Error first = std::move(done).error();
+  if (Status undone = detachClient(router.id, a, options.root); !undone)
+    first.also.push_back(std::move(undone).error());
+  return tl::unexpected<Error>(std::move(first));
+}
+
+Status detachClient(const RouterId& router, const Attachment& attachment, const std::string& root) {
+  const RouterPaths paths(router, root);
+  const auto lan = openNetns(paths.lanNetns);
+  if (!lan && lan.error().err != ENOENT) return tl::unexpected<Error>(lan.error());
+  if (lan) {
+    ORRERY_TRY_ASSIGN(Rtnl rtnl, Rtnl::open(*lan));
+    ORRERY_TRY(deleteLink(rtnl, attachment.port));
+  }
+  ORRERY_TRY(removeFile(reservationPath(router, root, attachment.address)));
+  return removeFile(recordPath(paths, attachment));
+}
+
+Result<std::vector<Attachment>> listAttachments(const RouterId& router, const std::string& root) {
+  const RouterPaths paths(router, root);
+  ORRERY_TRY_ASSIGN(const auto names, listDirectory(paths.attachments));
+  std::vector<Attachment> attachments;
+  for (const std::string& name : names) {
+    if (!name.ends_with(".json")) continue;
+    ORRERY_TRY_ASSIGN(const std::string text, readFile(paths.attachments + "/" + name));
+    auto attachment = parseAttachment(text);
+    if (!attachment) return wrap(std::move(attachment).error(), "'{}/{}'", paths.attachments, name);
+    attachments.push_back(std::move(attachment).value());
+  }
+  return attachments;
+}
+
+std::string toText(const Attachment& a) {
+  return Json::object({{"schema", kSchema},
+                       {"port", a.port.str()},
+                       {"interface", a.interface.str()},
+                       {"mac", toString(a.mac)},
+                       {"address", toString(a.address)},
+                       {"clientInode", a.clientInode}})
+             .dump() +
+         "\n";
+}
+
+Result<Attachment> parseAttachment(std::string_view text) {
+  ORRERY_TRY_ASSIGN(const Json json, parseJson(trim(text)));
+  if (json.text("schema") != kSchema) return error("not of schema '{}'", kSchema);
+  Attachment a;
+  ORRERY_TRY_ASSIGN(a.port, IfName::parse(json.text("port")));
+  ORRERY_TRY_ASSIGN(a.interface, IfName::parse(json.text("interface")));
+  ORRERY_TRY_ASSIGN(a.mac, parseMac(json.text("mac")));
+  ORRERY_TRY_ASSIGN(a.address, parseIpv4(json.text("address")));
+  a.clientInode = static_cast<std::uint64_t>(json.integer("clientInode"));
+  return a;
+}
+
+}  // namespace orrery

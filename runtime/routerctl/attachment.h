@@ -1,0 +1,56 @@
+// Clients on a router's LAN: namespaces that get one end of a veth pair, the other end being a port
+// of the router's bridge.
+//
+// An attachment is a file in <runDir>/attachments and a reservation of its address for dnsmasq,
+// both made before the link and removed after it; so what a crash leaves is found and taken back by
+// `detach`, `gc` and the next `attach`. Needs root.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "netns/addr/ip.h"
+#include "routers/spec/router_spec.h"
+#include "sandbox/base/fd.h"
+#include "sandbox/base/result.h"
+
+namespace orrery {
+
+struct AttachOptions {
+  IfName interface;             // in the client
+  std::optional<Ipv4> address;  // none: a free one is chosen
+  bool configure = true;        // set address, route and link up; else the client asks by DHCP and
+                                // gets the same address
+  std::string root;             // "" outside of tests
+};
+
+struct Attachment {
+  IfName port;       // on the router's bridge
+  IfName interface;  // in the client
+  Mac mac;           // of the client
+  Ipv4 address;
+  std::uint64_t clientInode = 0;  // of the client's namespace while it lives
+  friend bool operator==(const Attachment&, const Attachment&) = default;
+};
+
+Result<Attachment> attachClient(const RouterSpec& router, const NetnsFd& client,
+                                const AttachOptions& options);
+// Removes port, reservation and record; what is gone already is fine.
+Status detachClient(const RouterId& router, const Attachment& attachment,
+                    const std::string& root = "");
+Result<std::vector<Attachment>> listAttachments(const RouterId& router,
+                                                const std::string& root = "");
+
+// The address for a new client: from the end of the subnet downwards, first outside of the DHCP
+// range, then inside. Pure. `taken` in any order; the router's own is taken by itself.
+Result<Ipv4> chooseClientAddress(const LanSpec& lan, const std::vector<Ipv4>& taken);
+// Nothing if a client may have this address. Pure.
+Status checkClientAddress(const LanSpec& lan, Ipv4 address, const std::vector<Ipv4>& taken);
+// "c0a010107" for 10.1.1.7: one for each address of the LAN.
+IfName clientPortName(Ipv4 address);
+
+std::string toText(const Attachment& attachment);  // JSON
+Result<Attachment> parseAttachment(std::string_view text);
+
+}  // namespace orrery

@@ -1,0 +1,28 @@
+// The readers behind the table of inspect.h, and what they share. For this folder.
+#pragma once
+
+#include <functional>
+
+#include "netns/netlink/rtnl.h"
+#include "runtime/shell/inspect.h"
+
+namespace orrery {
+
+Result<InspectView> readLinks(const InspectTarget& target);
+Result<InspectView> readAddresses(const InspectTarget& target);
+Result<InspectView> readRoutes(const InspectTarget& target);
+Result<InspectView> readNeighbours(const InspectTarget& target);
+Result<InspectView> readRuleset(const InspectTarget& target);
+Result<InspectView> readSockets(const InspectTarget& target);
+Result<InspectView> readLeases(const InspectTarget& target);
+Result<InspectView> readServices(const InspectTarget& target);
+Result<InspectView> readEgress(const InspectTarget& target);
+Result<InspectView> readSeccomp(const InspectTarget& target);
+Result<InspectView> readLimits(const InspectTarget& target);
+
+// One block for each namespace that the router has now: `part` fills it and returns its JSON, which
+// goes into the view under the namespace's name. No namespace at all is an error.
+using NamespacePart = std::function<Result<Json>(const NetnsFd& netns, InspectBlock& block)>;
+Result<InspectView> forEachNamespace(const InspectTarget& target, const NamespacePart& part);
+
+}  // namespace orrery

@@ -1,0 +1,197 @@
+// leases, services, egress, seccomp, limits: what files, procfs and the supervisor's state say.
+#include <algorithm>
+
+#include "routers/kinds/desired.h"
+#include "runtime/shell/proc_status.h"
+#include "runtime/shell/sections.h"
+#include "sandbox/base/file.h"
+#include "sandbox/base/strings.h"
+#include "sandbox/cgroup/cgroup.h"
+
+namespace orrery {
+namespace {
+
+Result<RouterState> stateOf(const InspectTarget& target) {
+  if (!target.state)
+    return sysError(ENOENT, "router '{}' has no state: it was never started", target.id.text());
+  return *target.state;
+}
+
+struct Lease {
+  std::string address, mac, name, expires;
+};
+
+// dnsmasq's file: expiry (seconds since 1970, 0: never), MAC, address, name or "*", client id.
+std::vector<Lease> parseLeases(std::string_view text) {
+  std::vector<Lease> leases;
+  for (const std::string_view line : split(text, '\n')) {
+    const auto words = splitWords(line);
+    if (words.size() < 4) continue;
+    const auto seconds = parseNumber<std::int64_t>(words[0]);
+    if (!seconds) continue;
+    leases.push_back({std::string(words[2]), std::string(words[1]),
+                      words[3] == "*" ? "" : std::string(words[3]),
+                      *seconds == 0 ? "never" : rfc3339(*seconds * 1000)});
+  }
+  return leases;
+}
+
+// A v1 or v2 control file, "" where it is missing.
+std::string controlFile(const std::string& directory, const char* name) {
+  if (directory.empty()) return "";
+  const auto text = readFile(directory + "/" + name, 4096);
+  return text ? std::string(trim(*text)) : "";
+}
+
+struct LimitFile {
+  const char* what;
+  std::string CgroupLayout::*tree1;  // v1
+  const char* name1;
+  const char* name2;  // v2
+};
+constexpr LimitFile kLimitFiles[] = {
+    {"memory use", &CgroupLayout::memory, "memory.usage_in_bytes", "memory.current"},
+    {"memory limit", &CgroupLayout::memory, "memory.limit_in_bytes", "memory.max"},
+    {"processes", &CgroupLayout::pids, "pids.current", "pids.current"},
+    {"process limit", &CgroupLayout::pids, "pids.max", "pids.max"},
+    {"cpus", &CgroupLayout::cpuset, "cpuset.cpus", "cpuset.cpus"},
+};
+
+}  // namespace
+
+Result<InspectView> readLeases(const InspectTarget& target) {
+  const auto text = readFile(target.paths.leases);
+  if (!text && text.error().err != ENOENT) return tl::unexpected<Error>(text.error());
+  Table table({"address", "mac", "name", "expires"});
+  Json list = Json::array();
+  const auto add = [&](const Lease& lease, bool reserved) {
+    table.row({lease.address, lease.mac, lease.name, lease.expires});
+    list.push(Json::object({{"address", lease.address},
+                            {"mac", lease.mac},
+                            {"name", lease.name},
+                            {"expires", lease.expires},
+                            {"reserved", reserved}}));
+  };
+  for (const Lease& lease : parseLeases(text ? *text : "")) add(lease, false);
+  // One file for each reserved address: "MAC,address".
+  const std::string reserved = reservationDirectory(target.id);
+  ORRERY_TRY_ASSIGN(const auto names, listDirectory(reserved));
+  for (const std::string& name : names) {
+    const auto line = readFile(reserved + "/" + name, 4096);
+    if (line) add({name, std::string(split(trim(*line), ',').front()), "", "reserved"}, true);
+  }
+  InspectView view;
+  view.blocks.push_back(InspectBlock{"", std::move(table)});
+  view.json = std::move(list);
+  return view;
+}
+
+Result<InspectView> readServices(const InspectTarget& target) {
+  ORRERY_TRY_ASSIGN(const RouterState state, stateOf(target));
+  Table table({"service",
+               "state",
+               {"pid", Align::right},
+               {"rss", Align::right},
+               {"threads", Align::right},
+               {"restarts", Align::right},
+               "last exit"});
+  Json list = Json::array();
+  for (const ServiceState& service : state.services) {
+    const auto process = target.running ? readProcStatus(service.pid) : std::nullopt;
+    const auto field = [&](const char* name) { return process ? process->text(name) : ""; };
+    table.row({service.name, target.running ? toString(service.phase) : "down",
+               process ? fmt::format("{}", service.pid) : "", field("VmRSS"), field("Threads"),
+               fmt::format("{}", service.restarts), service.lastExit});
+    list.push(Json::object({{"name", service.name},
+                            {"phase", target.running ? toString(service.phase) : "down"},
+                            {"pid", process ? Json(service.pid) : Json()},
+                            {"rss", field("VmRSS")},
+                            {"restarts", service.restarts},
+                            {"lastExit", service.lastExit}}));
+  }
+  InspectView view;
+  view.blocks.push_back(InspectBlock{"", std::move(table)});
+  view.json = std::move(list);
+  return view;
+}
+
+Result<InspectView> readEgress(const InspectTarget& target) {
+  ORRERY_TRY_ASSIGN(const RouterState state, stateOf(target));
+  InspectView view;
+  Json whole = toJson(state);
+  view.json = Json::object({{"egress", whole["egress"]}, {"ladder", whole["ladder"]}});
+  const EgressStatus& egress = state.egress;
+  std::string dns;
+  for (const Ipv4 server : egress.dns) dns += (dns.empty() ? "" : " ") + toString(server);
+  Table facts({"egress", "address", "server", "dns", "exit"});
+  facts.row({egress.type, egress.tunnelAddress ? toString(*egress.tunnelAddress) : "",
+             egress.endpoint
+                 ? fmt::format("{}:{}", toString(egress.endpoint->address), egress.endpoint->port)
+                 : "",
+             dns, egress.exitHint});
+  view.blocks.push_back(InspectBlock{"", std::move(facts)});
+  Table ladder({"check", "state", "detail"});
+  for (const Rung& rung : state.ladder) ladder.row({rung.rung, toString(rung.state), rung.detail});
+  view.blocks.push_back(InspectBlock{"ladder", std::move(ladder)});
+  return view;
+}
+
+Result<InspectView> readSeccomp(const InspectTarget& target) {
+  ORRERY_TRY_ASSIGN(const RouterState state, stateOf(target));
+  Table table({"service",
+               {"pid", Align::right},
+               "seccomp",
+               {"filters", Align::right},
+               "no new privs",
+               "capabilities",
+               "uid"});
+  Json list = Json::array();
+  for (const ServiceState& service : state.services) {
+    const auto process = target.running ? readProcStatus(service.pid) : std::nullopt;
+    if (!process) continue;
+    const std::string mode = process->seccompMode();
+    const bool privileged = process->text("CapEff").find_first_not_of('0') != std::string::npos;
+    const std::string uid(splitWords(process->text("Uid") + " ?").front());
+    table.row({service.name, fmt::format("{}", service.pid),
+               Cell(mode, mode == "filter" ? Tone::good : Tone::bad),
+               process->text("Seccomp_filters"), process->text("NoNewPrivs") == "1" ? "yes" : "no",
+               Cell(privileged ? process->text("CapEff") : "none",
+                    privileged ? Tone::warning : Tone::good),
+               uid});
+    list.push(Json::object({{"service", service.name},
+                            {"pid", service.pid},
+                            {"seccomp", mode},
+                            {"filters", process->text("Seccomp_filters")},
+                            {"noNewPrivs", process->text("NoNewPrivs") == "1"},
+                            {"capEff", process->text("CapEff")},
+                            {"capBnd", process->text("CapBnd")},
+                            {"uid", uid}}));
+  }
+  InspectView view;
+  view.blocks.push_back(InspectBlock{"", std::move(table)});
+  view.json = std::move(list);
+  return view;
+}
+
+Result<InspectView> readLimits(const InspectTarget& target) {
+  ORRERY_TRY_ASSIGN(const CgroupTree tree, CgroupTree::probe());
+  const CgroupLayout& layout = tree.layout();
+  const bool v1 = layout.version == CgroupLayout::Version::v1;
+  const std::string below = "/orrery/" + target.id.network + "/" + target.id.name;
+  Table table({"what", "value"});
+  InspectView view;
+  view.json = Json::object();
+  for (const LimitFile& file : kLimitFiles) {
+    const std::string& top = v1 ? layout.*file.tree1 : layout.unified;
+    const std::string value =
+        top.empty() ? "" : controlFile(top + below, v1 ? file.name1 : file.name2);
+    table.row({file.what, value});
+    std::string key = file.what;
+    std::ranges::replace(key, ' ', '-');
+    view.json.set(std::move(key), value.empty() ? Json() : Json(value));
+  }
+  view.blocks.push_back(InspectBlock{v1 ? "cgroup v1" : "cgroup v2", std::move(table)});
+  return view;
+}
+
+}  // namespace orrery

@@ -1,0 +1,57 @@
+// The drivers, and what several of them share.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "netns/netlink/rtnl.h"
+#include "runtime/supervisor/egress.h"
+
+namespace orrery {
+
+std::unique_ptr<Egress> makeDirectEgress(EgressHost& host);
+std::unique_ptr<Egress> makeOpenVpnEgress(EgressHost& host, const OpenVpnEgress& egress);
+std::unique_ptr<Egress> makeWireGuardEgress(EgressHost& host, const WireGuardEgress& egress);
+std::unique_ptr<Egress> makeTorEgress(EgressHost& host);
+std::unique_ptr<Egress> makeSocks5Egress(EgressHost& host, const Socks5Egress& egress);
+
+// Follows one link of one namespace by rtnetlink's events.
+class LinkWatch {
+ public:
+  struct Link {
+    bool present = false;
+    bool carrier = false;
+    friend bool operator==(const Link&, const Link&) = default;
+  };
+  // Calls back at once with what is there, then at each change.
+  Status start(event_base* base, const NetnsFd& netns, const IfName& name,
+               std::function<void(const Link&)> onChange);
+
+ private:
+  void readable();
+  Status look();
+
+  IfName name_;
+  std::function<void(const Link&)> onChange_;
+  std::optional<Rtnl> rtnl_;
+  std::optional<RtnlMonitor> monitor_;
+  ReadWatch watch_;
+  std::optional<Link> last_;
+};
+
+// The rung "carrier" of a router whose uplink is another router's LAN.
+Status watchUplink(EgressHost& host, LinkWatch& watch);
+
+// Moves a tunnel device that is configured in the egress namespace into the LAN namespace and puts
+// it to use there: MTU, address, up, default route. What was there of it before is replaced.
+struct TunnelDevice {
+  IfName name;
+  Prefix4 address;
+  std::uint16_t mtu = 1420;  // bytes
+};
+Status bringIn(const RouterSpec& spec, const TunnelDevice& device);
+// Takes it out of whichever namespace it is in; absent is fine.
+Status removeTunnelDevice(const RouterSpec& spec, const IfName& name);
+
+}  // namespace orrery

@@ -1,0 +1,332 @@
+// WireGuard: the kernel's where it has one, else wireguard-go. Either way the device is made in the
+// egress namespace, where its outer socket stays, and then moved into the LAN namespace.
+//
+// A handshake makes no event that user space could wait for, so while one is awaited (and only then)
+// a timer asks for it, with growing pauses.
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+
+#include <linux/sockios.h>
+#include <net/if.h>
+
+#include "netns/link/link.h"
+#include "netns/namespace/netns.h"
+#include "netns/tun/tun.h"
+#include "netns/wireguard/wireguard.h"
+#include "routers/egress/tunnel_facts.h"
+#include "runtime/supervisor/egress_drivers.h"
+#include "runtime/supervisor/line_socket.h"
+#include "sandbox/base/file.h"
+#include "sandbox/base/strings.h"
+#include "sandbox/seccomp/notify.h"
+
+namespace orrery {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kFirstLook{100};
+constexpr milliseconds kLongestLook{2000};
+constexpr int kTunFd = 3;  // WG_TUN_FD, WG_UAPI_FD in routers/services/wireguard_go.cc
+constexpr int kUapiFd = 4;
+
+std::string hex(const WireGuardKey& key) {
+  std::string text;
+  for (const std::uint8_t byte : key) text += fmt::format("{:02x}", byte);
+  return text;
+}
+
+struct Keys {
+  WireGuardKey privateKey{};
+  struct Peer {
+    WireGuardKey publicKey{};
+    std::optional<WireGuardKey> presharedKey;
+  };
+  std::vector<Peer> peers;
+};
+
+Result<Keys> parseKeys(const WireGuardEgress& egress) {
+  Keys keys;
+  ORRERY_TRY_ASSIGN(keys.privateKey, parseWireGuardKey(egress.privateKey));
+  for (const WireGuardPeer& peer : egress.peers) {
+    Keys::Peer out;
+    ORRERY_TRY_ASSIGN(out.publicKey, parseWireGuardKey(peer.publicKey));
+    if (peer.presharedKey) {
+      ORRERY_TRY_ASSIGN(out.presharedKey, parseWireGuardKey(*peer.presharedKey));
+    }
+    keys.peers.push_back(out);
+  }
+  return keys;
+}
+
+// One second of keepalive makes the device shake hands at once; the profile's own follows.
+constexpr std::uint16_t kEager = 1;
+
+// The "set=1" operation of the cross-platform user space protocol
+// (https://www.wireguard.com/xplatform/), ended by an empty line.
+std::string uapiSet(const WireGuardEgress& egress, const Keys& keys) {
+  std::string text = "set=1\nprivate_key=" + hex(keys.privateKey) + "\nreplace_peers=true\n";
+  for (std::size_t i = 0; i < egress.peers.size(); ++i) {
+    const WireGuardPeer& peer = egress.peers[i];
+    text += "public_key=" + hex(keys.peers[i].publicKey) + "\n";
+    if (keys.peers[i].presharedKey)
+      text += "preshared_key=" + hex(*keys.peers[i].presharedKey) + "\n";
+    text += fmt::format("endpoint={}:{}\n", toString(peer.endpoint.address), peer.endpoint.port);
+    text += fmt::format("persistent_keepalive_interval={}\n", kEager);
+    text += "replace_allowed_ips=true\n";
+    for (const Prefix4& allowed : peer.allowedIps)
+      text += "allowed_ip=" + toString(allowed) + "\n";
+  }
+  return text + "\n";
+}
+
+std::string uapiSettle(const WireGuardEgress& egress, const Keys& keys) {
+  std::string text = "set=1\n";
+  for (std::size_t i = 0; i < egress.peers.size(); ++i)
+    text += fmt::format("public_key={}\nupdate_only=true\npersistent_keepalive_interval={}\n",
+                        hex(keys.peers[i].publicKey), egress.peers[i].keepalive);
+  return text + "\n";
+}
+
+WireGuardConfig kernelConfig(const WireGuardEgress& egress, const Keys& keys, bool eager) {
+  WireGuardConfig config;
+  config.privateKey = keys.privateKey;
+  for (std::size_t i = 0; i < egress.peers.size(); ++i) {
+    const WireGuardPeer& peer = egress.peers[i];
+    WireGuardPeerConfig out;
+    out.publicKey = keys.peers[i].publicKey;
+    out.presharedKey = keys.peers[i].presharedKey;
+    out.endpoint = peer.endpoint.address;
+    out.port = peer.endpoint.port;
+    out.allowedIps = peer.allowedIps;
+    out.keepalive = eager ? kEager : peer.keepalive;
+    config.peers.push_back(std::move(out));
+  }
+  return config;
+}
+
+class WireGuardDriver : public Egress, public ServiceOwner {
+ public:
+  WireGuardDriver(EgressHost& host, const WireGuardEgress& egress)
+      : host_(host), spec_(host.context().spec), egress_(egress), device_(*tunnelName(spec_)) {}
+
+  std::vector<std::string> rungs() const override { return {"carrier", "tunnel"}; }
+
+  Status start() override {
+    ORRERY_TRY(watchUplink(host_, watch_));
+    ORRERY_TRY(checkTunnel(TunnelFacts{egress_.address, egress_.dns, egress_.mtu},
+                           {spec_.lan.address}));
+    ORRERY_TRY_ASSIGN(keys_, parseKeys(egress_));
+    ORRERY_TRY_ASSIGN(egressNs_, openNetns(spec_.id.egressText()));
+    ORRERY_TRY_ASSIGN(const bool inKernel, kernelHasWireGuard());
+    if (inKernel) return startKernel();
+    go_ = std::make_unique<ServiceRunner>(host_.surroundings(),
+                                          wireguardGoService(host_.context()), *this);
+    go_->start();
+    return {};
+  }
+
+  void stop() override {
+    uapi_.close();
+    if (go_) go_->stop(milliseconds(0));
+  }
+  std::vector<const ServiceRunner*> services() const override {
+    if (!go_) return {};
+    return {go_.get()};
+  }
+  ServiceRunner* find(std::string_view service) override {
+    return go_ && go_->state().name == service ? go_.get() : nullptr;
+  }
+  Status renew() override { return sysError(ENOTSUP, "WireGuard has one exit"); }
+
+ private:
+  // --- the kernel's -------------------------------------------------------------------------------
+
+  Status startKernel() {
+    ORRERY_TRY(removeTunnelDevice(spec_, device_));
+    ORRERY_TRY_ASSIGN(Rtnl outside, Rtnl::open(egressNs_));
+    ORRERY_TRY(createWireGuard(outside, device_, egress_.mtu));
+    ORRERY_TRY(configureWireGuard(egressNs_, device_, kernelConfig(egress_, keys_, true)));
+    ORRERY_TRY(useDevice());
+    lookLater(kFirstLook);
+    return {};
+  }
+
+  // --- wireguard-go -------------------------------------------------------------------------------
+
+  std::string uapiPath() const { return runDirectory(spec_.id) + "/wireguard.sock"; }
+
+  Result<std::vector<Gift>> prepareService(ServiceRunner&) override {
+    ORRERY_TRY(removeTunnelDevice(spec_, device_));
+    ORRERY_TRY_ASSIGN(UniqueFd tun,
+                      createTun(egressNs_, device_, false, std::nullopt, egress_.mtu,
+                                TunHeader::packetInformation));
+    ORRERY_TRY_ASSIGN(UniqueFd listener, listenUnix(uapiPath(), 0600));
+    std::vector<Gift> gifts;
+    gifts.push_back({std::move(tun), kTunFd});
+    gifts.push_back({std::move(listener), kUapiFd});
+    return gifts;
+  }
+
+  void serviceStarted(ServiceRunner& service) override {
+    host_.setProgress(30, "WireGuard: configuring");
+    Status ok = watchCalls(service);
+    if (ok) ok = configureGo();
+    if (!ok) host_.setRung("tunnel", RungState::failed, ok.error().message);
+  }
+
+  // wireguard-go sets its device's MTU when it starts, by an ioctl that its sealed namespace refuses.
+  // The profile hands the call to us; the MTU is set already, so it is answered, not carried out.
+  Status watchCalls(ServiceRunner& service) {
+    ORRERY_TRY_ASSIGN(SeccompListener listener,
+                      SeccompListener::open(service.takeSeccompListener()));
+    calls_.emplace(std::move(listener));
+    ORRERY_TRY_ASSIGN(callsWatch_, ReadWatch::start(host_.surroundings().base, calls_->fd(),
+                                                    [this] { answerCall(); }));
+    return {};
+  }
+
+  void answerCall() {
+    const auto call = calls_->receive();
+    if (!call) {
+      callsWatch_.stop();
+      return;
+    }
+    if (!*call) return;
+    if (isOwnMtu(**call)) {
+      (void)calls_->answerValue((*call)->id, 0);
+      return;
+    }
+    host_.note(Severity::warning, "wireguard-go", std::string(kBlockedEvent),
+               {{"call", toText(**call)}});
+    (void)calls_->answerError((*call)->id, EPERM);
+  }
+
+  bool isOwnMtu(const SeccompNotification& call) const {
+    if (static_cast<std::uint32_t>(call.args[1]) != SIOCSIFMTU) return false;
+    ifreq request{};
+    if (!calls_->readMemory(call, call.args[2], std::as_writable_bytes(std::span(&request, 1))))
+      return false;
+    return std::string_view(request.ifr_name, ::strnlen(request.ifr_name, IFNAMSIZ)) ==
+               device_.str() &&
+           request.ifr_mtu >= 576 && request.ifr_mtu <= 65535;
+  }
+
+  Status configureGo() {
+    // The listener is ours and handed over listening: this connects before the program runs, and is
+    // accepted when it does.
+    ORRERY_TRY_ASSIGN(UniqueFd fd, connectUnix(uapiPath()));
+    awaiting_ = Awaiting::configured;
+    ORRERY_TRY(uapi_.start(
+        host_.surroundings().base, std::move(fd), [this](std::string_view line) { takeUapi(line); },
+        [] {}));
+    return uapi_.send(uapiSet(egress_, keys_));
+  }
+
+  void takeUapi(std::string_view line) {
+    if (line.starts_with("last_handshake_time_sec=") && !line.ends_with("=0")) shaken_ = true;
+    if (!line.starts_with("errno=")) return;
+    if (line != "errno=0") {
+      host_.setRung("tunnel", RungState::failed,
+                    fmt::format("wireguard-go refuses the configuration ({})", line));
+      return;
+    }
+    if (awaiting_ == Awaiting::configured) {
+      awaiting_ = Awaiting::handshake;
+      if (Status used = useDevice(); !used) {
+        host_.setRung("tunnel", RungState::failed, used.error().message);
+        return;
+      }
+      lookLater(kFirstLook);
+    } else if (awaiting_ == Awaiting::handshake) {
+      if (shaken_)
+        handshakeDone();
+      else
+        lookLater(std::min(pause_ * 2, kLongestLook));
+    }
+  }
+
+  void serviceLine(ServiceRunner&, std::string_view) override {}
+  void serviceEnded(ServiceRunner&, const std::string& how) override {
+    callsWatch_.stop();
+    calls_.reset();
+    uapi_.close();
+    lookTimer_.stop();
+    shaken_ = false;
+    awaiting_ = Awaiting::nothing;
+    host_.setTunnelAddress(std::nullopt);
+    host_.setRung("tunnel", RungState::failed, "wireguard-go ended: " + how);
+  }
+
+  // --- both ---------------------------------------------------------------------------------------
+
+  Status useDevice() {
+    ORRERY_TRY(bringIn(spec_, TunnelDevice{device_, egress_.address, egress_.mtu}));
+    host_.setProgress(60, "WireGuard: shaking hands");
+    return {};
+  }
+
+  void lookLater(milliseconds pause) {
+    pause_ = pause;
+    (void)lookTimer_.start(host_.surroundings().base, pause, [this] { look(); });
+  }
+
+  void look() {
+    if (go_) {
+      (void)uapi_.send("get=1\n\n");
+      return;
+    }
+    const auto lan = openNetns(spec_.id.text());
+    const auto peers = lan ? readWireGuard(*lan, device_)
+                           : Result<std::vector<WireGuardPeerState>>(
+                                 tl::unexpected<Error>(lan.error()));
+    bool shaken = false;
+    if (peers)
+      for (const WireGuardPeerState& peer : *peers) shaken = shaken || peer.lastHandshake != 0;
+    if (shaken)
+      handshakeDone();
+    else
+      lookLater(std::min(pause_ * 2, kLongestLook));
+  }
+
+  void handshakeDone() {
+    awaiting_ = Awaiting::nothing;
+    if (go_) {
+      (void)uapi_.send(uapiSettle(egress_, keys_));
+    } else if (const auto lan = openNetns(spec_.id.text())) {
+      (void)configureWireGuard(*lan, device_, kernelConfig(egress_, keys_, false));
+    }
+    host_.setTunnelAddress(egress_.address);
+    host_.setResolvers(egress_.dns);
+    host_.setRung("tunnel", RungState::ok, toString(egress_.address));
+  }
+
+  enum class Awaiting { nothing, configured, handshake };
+
+  EgressHost& host_;
+  const RouterSpec& spec_;
+  const WireGuardEgress& egress_;
+  IfName device_;
+  Keys keys_;
+  NetnsFd egressNs_;
+  LinkWatch watch_;
+  std::unique_ptr<ServiceRunner> go_;
+  std::optional<SeccompListener> calls_;
+  ReadWatch callsWatch_;
+  LineSocket uapi_;
+  Awaiting awaiting_ = Awaiting::nothing;
+  bool shaken_ = false;
+  Timer lookTimer_;
+  milliseconds pause_{0};
+};
+
+}  // namespace
+
+std::unique_ptr<Egress> makeWireGuardEgress(EgressHost& host, const WireGuardEgress& egress) {
+  return std::make_unique<WireGuardDriver>(host, egress);
+}
+
+}  // namespace orrery

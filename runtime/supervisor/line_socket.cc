@@ -1,0 +1,108 @@
+#include "runtime/supervisor/line_socket.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "runtime/control/paths.h"
+#include "sandbox/base/file.h"
+
+namespace orrery {
+namespace {
+
+constexpr std::size_t kMaxLine = 64 << 10;  // bytes; a peer that sends more is cut off
+
+Result<sockaddr_un> addressOf(const std::string& path) {
+  ORRERY_TRY(checkSocketPath(path));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  return address;
+}
+
+Result<UniqueFd> unixSocket(int flags) {
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0));
+  if (!fd) return sysError(errno, "make a unix socket");
+  return fd;
+}
+
+}  // namespace
+
+Result<UniqueFd> connectUnix(const std::string& path) {
+  ORRERY_TRY_ASSIGN(const sockaddr_un address, addressOf(path));
+  ORRERY_TRY_ASSIGN(UniqueFd fd, unixSocket(0));
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    return sysError(errno, "connect to '{}'", path);
+  return fd;
+}
+
+Result<UniqueFd> listenUnix(const std::string& path, mode_t mode) {
+  ORRERY_TRY_ASSIGN(const sockaddr_un address, addressOf(path));
+  ORRERY_TRY(removeFile(path));
+  ORRERY_TRY_ASSIGN(UniqueFd fd, unixSocket(SOCK_NONBLOCK));
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    return sysError(errno, "bind '{}'", path);
+  if (::chmod(path.c_str(), mode) != 0) return sysError(errno, "set mode of '{}'", path);
+  if (::listen(fd.get(), 4) != 0) return sysError(errno, "listen on '{}'", path);
+  return fd;
+}
+
+Result<UniqueFd> acceptFrom(int listener, uid_t uid) {
+  UniqueFd fd(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
+  if (!fd) return sysError(errno, "accept");
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+    return sysError(errno, "ask who connects");
+  if (peer.uid != uid) return sysError(EACCES, "user {} connects in place of {}", peer.uid, uid);
+  return fd;
+}
+
+Status LineSocket::start(event_base* base, UniqueFd fd, OnLine onLine, OnClose onClose) {
+  fd_ = std::move(fd);
+  buffer_.clear();
+  onLine_ = std::move(onLine);
+  onClose_ = std::move(onClose);
+  ORRERY_TRY_ASSIGN(watch_, ReadWatch::start(base, fd_.get(), [this] { readable(); }));
+  return {};
+}
+
+Status LineSocket::send(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = ::send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return sysError(errno, "send");
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return {};
+}
+
+void LineSocket::close() {
+  watch_.stop();
+  fd_.reset();
+  buffer_.clear();
+}
+
+void LineSocket::readable() {
+  std::array<char, 8192> chunk{};
+  const ssize_t got = ::recv(fd_.get(), chunk.data(), chunk.size(), MSG_DONTWAIT);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (got > 0) buffer_.append(chunk.data(), static_cast<std::size_t>(got));
+  std::size_t end = 0;
+  while (fd_ && (end = buffer_.find('\n')) != std::string::npos) {
+    std::string line = buffer_.substr(0, end);
+    buffer_.erase(0, end + 1);
+    if (line.ends_with('\r')) line.pop_back();
+    onLine_(line);
+  }
+  if (!fd_) return;
+  if (got > 0 && buffer_.size() <= kMaxLine) return;
+  const OnClose closed = onClose_;
+  close();
+  closed();
+}
+
+}  // namespace orrery

@@ -1,0 +1,214 @@
+#include "runtime/supervisor/service_runner.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "netns/namespace/netns.h"
+#include "runtime/control/paths.h"
+#include "sandbox/base/file.h"
+#include "sandbox/base/strings.h"
+#include "sandbox/seccomp/embedded.h"
+
+namespace orrery {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kFirstBackOff{100};
+constexpr milliseconds kLongestBackOff{30'000};
+constexpr std::chrono::seconds kCalm{60};
+constexpr std::size_t kMaxLine = 4096;             // bytes; the rest of a longer one is cut off
+constexpr std::uint64_t kMaxServiceLog = 1 << 20;  // bytes, then it becomes .1
+
+Status own(const std::string& path, std::uint32_t user, std::uint32_t group, mode_t mode) {
+  if (::lchown(path.c_str(), user, group) != 0) return sysError(errno, "give '{}' away", path);
+  if (::chmod(path.c_str(), mode) != 0) return sysError(errno, "set mode of '{}'", path);
+  return {};
+}
+
+// What the service asks for, or as much as we may give: raising the hard limit needs a capability
+// (CAP_SYS_RESOURCE) that not every host gives to root.
+std::uint64_t openFilesWithin(std::uint64_t wanted) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
+  return std::min<std::uint64_t>(wanted, limit.rlim_max);
+}
+
+}  // namespace
+
+ServiceRunner::ServiceRunner(const ServiceSurroundings& at, ServiceSpec spec, ServiceOwner& owner)
+    : at_(at), spec_(std::move(spec)), owner_(owner), backOff_(kFirstBackOff) {
+  spec_.sandbox.limits.openFiles = openFilesWithin(spec_.sandbox.limits.openFiles);
+  state_.name = toString(spec_.kind);
+  state_.phase = ServicePhase::stopped;
+}
+
+void ServiceRunner::start() {
+  wanted_ = true;
+  backOff_ = kFirstBackOff;
+  state_.phase = ServicePhase::starting;
+  if (Status started = tryStart(); !started) startLater(started.error().message);
+}
+
+Status ServiceRunner::prepareFiles() const {
+  const std::uint32_t user = hostUser(at_.idBase, spec_.kind);
+  for (const ServiceDirectory& directory : spec_.directories) {
+    ORRERY_TRY(makeDirectories(directory.path));
+    ORRERY_TRY(own(directory.path, directory.ownedByService ? user : 0,
+                   directory.ownedByService ? user : 0, directory.mode));
+  }
+  for (const ServiceFile& file : spec_.files) {
+    ORRERY_TRY(writeFileAtomic(file.path, file.text, 0400));
+    ORRERY_TRY(own(file.path, 0, user, file.mode));
+  }
+  return {};
+}
+
+Result<std::optional<NetnsFd>> ServiceRunner::openNamespace() const {
+  if (!spec_.netns) return std::optional<NetnsFd>{};
+  ORRERY_TRY_ASSIGN(NetnsFd fd, openNetns(*spec_.netns));
+  return std::optional<NetnsFd>(std::move(fd));
+}
+
+Status ServiceRunner::tryStart() {
+  ORRERY_TRY(prepareFiles());
+  if (!log_) {
+    const RouterPaths paths(at_.router);
+    ORRERY_TRY(makeDirectories(paths.logDir));
+    LogOptions options;
+    options.json = false;
+    options.minimum = Severity::debug;
+    options.maxBytes = kMaxServiceLog;
+    ORRERY_TRY_ASSIGN(log_, Log::toFile(paths.log(state_.name), options));
+  }
+  ORRERY_TRY_ASSIGN(const auto netns, openNamespace());
+  ORRERY_TRY_ASSIGN(const auto filter, embeddedProfile(spec_.sandbox.seccomp));
+  ORRERY_TRY_ASSIGN(const auto gifts, owner_.prepareService(*this));
+  int fds[2];
+  if (::pipe2(fds, O_CLOEXEC) != 0) return sysError(errno, "make a pipe");
+  UniqueFd reader(fds[0]);
+  const UniqueFd writer(fds[1]);
+  if (::fcntl(reader.get(), F_SETFL, O_NONBLOCK) != 0) return sysError(errno, "set a pipe's flags");
+
+  SpawnRequest request{.spec = spec_.sandbox};
+  request.netns = netns ? &*netns : nullptr;
+  request.filter = filter;
+  request.wantSeccompListener = spec_.listensForViolations;
+  request.cgroups = at_.cgroups;
+  request.fds = {{writer.get(), 1}, {writer.get(), 2}};
+  for (const auto& gift : gifts) request.fds.emplace_back(gift.fd.get(), gift.number);
+  ORRERY_TRY_ASSIGN(SandboxedChild child, spawnSandboxed(request));
+
+  listener_ = std::move(child.seccompListener);
+  child_ = std::move(child);
+  output_ = std::move(reader);
+  line_.clear();
+  ORRERY_TRY_ASSIGN(outputWatch_,
+                    ReadWatch::start(at_.base, output_.get(), [this] { readOutput(); }));
+  ORRERY_TRY_ASSIGN(endWatch_,
+                    ReadWatch::start(at_.base, child_->pidfd.get(), [this] { ended(); }));
+  startedAt_ = std::chrono::steady_clock::now();
+  state_.pid = child_->pid;
+  state_.phase = ServicePhase::running;
+  owner_.serviceStarted(*this);
+  return {};
+}
+
+void ServiceRunner::readOutput() {
+  std::array<char, 8192> buffer{};
+  const ssize_t got = ::read(output_.get(), buffer.data(), buffer.size());
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (got <= 0) {
+    outputWatch_.stop();
+    return;
+  }
+  for (const char c : std::string_view(buffer.data(), static_cast<std::size_t>(got))) {
+    if (c == '\n') {
+      const std::string line = std::exchange(line_, {});
+      takeLine(line);
+    } else if (line_.size() < kMaxLine) {
+      line_ += c;
+    }
+  }
+}
+
+void ServiceRunner::takeLine(std::string_view line) {
+  Event event;
+  event.router = at_.router;
+  event.service = state_.name;
+  event.name = "log";
+  event.severity = Severity::debug;
+  event.fields = {{"text", std::string(line)}};
+  event.time = Timestamp::now();
+  log_->write(event);
+  owner_.serviceLine(*this, line);
+}
+
+void ServiceRunner::ended() {
+  readOutput();
+  std::string how = "ended";
+  if (const auto status = waitExitTimeout(child_->pidfd, milliseconds(0)); status && *status)
+    how = toText(**status);
+  endWatch_.stop();
+  outputWatch_.stop();
+  output_.reset();
+  listener_.reset();
+  child_.reset();
+  state_.pid = 0;
+  state_.lastExit = how;
+  if (std::chrono::steady_clock::now() - startedAt_ > kCalm) backOff_ = kFirstBackOff;
+  startLater(how);
+}
+
+void ServiceRunner::startLater(const std::string& why) {
+  state_.phase = wanted_ ? ServicePhase::waiting : ServicePhase::stopped;
+  state_.lastExit = why;
+  owner_.serviceEnded(*this, why);
+  if (!wanted_) return;
+  const milliseconds delay = std::exchange(immediately_, false) ? milliseconds(0) : backOff_;
+  backOff_ = std::min(backOff_ * 2, kLongestBackOff);
+  ++state_.restarts;
+  (void)backOffTimer_.start(at_.base, delay, [this] {
+    state_.phase = ServicePhase::starting;
+    if (Status started = tryStart(); !started) startLater(started.error().message);
+  });
+}
+
+void ServiceRunner::stop(milliseconds grace) {
+  wanted_ = false;
+  backOffTimer_.stop();
+  if (!child_) {
+    state_.phase = ServicePhase::stopped;
+    return;
+  }
+  endWatch_.stop();
+  outputWatch_.stop();
+  if (grace.count() > 0)
+    (void)terminate(child_->pidfd, grace);
+  else if (sendSignal(child_->pidfd, SIGKILL))
+    (void)waitExit(child_->pidfd);
+  child_.reset();
+  listener_.reset();
+  state_.pid = 0;
+  state_.phase = ServicePhase::stopped;
+}
+
+void ServiceRunner::restart() {
+  if (!child_) return;
+  immediately_ = true;
+  (void)sendSignal(child_->pidfd, SIGKILL);
+}
+
+Status ServiceRunner::signal(int number) {
+  if (!child_) return sysError(ESRCH, "service '{}' does not run", state_.name);
+  ORRERY_TRY(sendSignal(child_->pidfd, number));
+  return {};
+}
+
+}  // namespace orrery

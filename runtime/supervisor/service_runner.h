@@ -1,0 +1,93 @@
+// One service of a router: started in its sandbox, watched by its pidfd, started again with back-off.
+//
+// States: stopped → starting → running → (it ends) waiting → starting …; stop() ends it for good.
+// The back-off doubles from 100 ms to 30 s, and begins anew after a minute of running.
+// The service's output goes line by line to its log and to the owner.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "routers/services/service_spec.h"
+#include "runtime/control/state.h"
+#include "runtime/log/log.h"
+#include "runtime/supervisor/loop.h"
+#include "sandbox/base/fd.h"
+#include "sandbox/cgroup/cgroup.h"
+#include "sandbox/process/spawn.h"
+
+namespace orrery {
+
+class ServiceRunner;
+
+class ServiceOwner {
+ public:
+  virtual ~ServiceOwner() = default;
+  struct Gift {  // a descriptor for the service, closed here once it has started
+    UniqueFd fd;
+    int number = 0;
+  };
+  // Whatever must be there before each start. An error counts as a failed start.
+  virtual Result<std::vector<Gift>> prepareService(ServiceRunner& service) = 0;
+  virtual void serviceStarted(ServiceRunner& service) = 0;
+  virtual void serviceLine(ServiceRunner& service, std::string_view line) = 0;
+  virtual void serviceEnded(ServiceRunner& service, const std::string& how) = 0;
+};
+
+struct ServiceSurroundings {  // what every service of a router shares
+  event_base* base = nullptr;
+  const CgroupTree* cgroups = nullptr;  // null: no limits
+  std::uint32_t idBase = 0;
+  RouterId router;
+};
+
+class ServiceRunner {
+ public:
+  ServiceRunner(const ServiceSurroundings& at, ServiceSpec spec, ServiceOwner& owner);
+  ServiceRunner(const ServiceRunner&) = delete;
+  ServiceRunner& operator=(const ServiceRunner&) = delete;
+
+  // The first start, or one after stop(). A failure is reported by serviceEnded and tried again.
+  void start();
+  // Ends it and does not start it again. With `grace` it gets SIGTERM first.
+  void stop(std::chrono::milliseconds grace);
+  void restart();  // kills it; the end is handled like any other, without the back-off
+  Status signal(int number);
+
+  const ServiceSpec& spec() const { return spec_; }
+  const ServiceState& state() const { return state_; }
+  bool running() const { return state_.phase == ServicePhase::running; }
+  UniqueFd takeSeccompListener() { return std::move(listener_); }
+
+ private:
+  Status tryStart();
+  Status prepareFiles() const;
+  Result<std::optional<NetnsFd>> openNamespace() const;
+  void readOutput();
+  void takeLine(std::string_view line);
+  void ended();
+  void startLater(const std::string& why);
+
+  ServiceSurroundings at_;
+  ServiceSpec spec_;
+  ServiceOwner& owner_;
+  ServiceState state_;
+  std::optional<Log> log_;
+  std::optional<SandboxedChild> child_;
+  UniqueFd listener_;
+  UniqueFd output_;
+  std::string line_;
+  ReadWatch outputWatch_;
+  ReadWatch endWatch_;
+  Timer backOffTimer_;
+  std::chrono::milliseconds backOff_;
+  std::chrono::steady_clock::time_point startedAt_{};
+  bool wanted_ = false;
+  bool immediately_ = false;
+};
+
+}  // namespace orrery

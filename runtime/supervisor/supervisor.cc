@@ -1,0 +1,319 @@
+#include "runtime/supervisor/supervisor.h"
+
+#include <event2/event.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "runtime/engine/supervisor_process.h"
+#include "sandbox/base/file.h"
+
+namespace orrery {
+namespace {
+
+constexpr std::uint64_t kMaxEventLog = 1 << 20;  // bytes, then it becomes .1
+
+// A rung that has failed for so long after the start is worth telling whoever waits. It is tried on,
+// and may still come good.
+constexpr std::chrono::seconds kPatience{15};
+
+bool needsDnsmasq(const RouterSpec& spec) {
+  // tproxy answers DNS on a proxied LAN; there dnsmasq is for DHCP alone.
+  const bool proxied = std::holds_alternative<TorEgress>(spec.egress) ||
+                       std::holds_alternative<Socks5Egress>(spec.egress);
+  return spec.lan.dhcp.has_value() || !proxied;
+}
+
+}  // namespace
+
+Supervisor::Supervisor(SupervisorOptions options, RouterSpec spec, StoredPlacement placement)
+    : options_(std::move(options)),
+      spec_(std::move(spec)),
+      placement_(std::move(placement)),
+      paths_(spec_.id),
+      programs_(programPaths(placement_.libexec)) {
+  const std::uint32_t base = kFirstId + placement_.idSlot * kIdsPerRouter;
+  context_.emplace(ServiceContext{spec_, programs_, base});
+  surroundings_.idBase = base;
+  surroundings_.router = spec_.id;
+  state_.id = spec_.id;
+  state_.kind = spec_.kind;
+  state_.supervisorPid = ::getpid();
+  state_.started = Timestamp::now();
+  state_.since = state_.started;
+  state_.egress.type = egressName(spec_.egress);
+}
+
+Supervisor::~Supervisor() = default;
+
+Result<std::unique_ptr<Supervisor>> Supervisor::create(const SupervisorOptions& options) {
+  ORRERY_TRY_ASSIGN(RouterSpec spec, readSpec(options.router));
+  ORRERY_TRY_ASSIGN(StoredPlacement placement, readPlacement(options.router));
+  std::unique_ptr<Supervisor> supervisor(
+      new Supervisor(options, std::move(spec), std::move(placement)));
+  ORRERY_TRY(supervisor->open());
+  return supervisor;
+}
+
+Status Supervisor::open() {
+  ORRERY_TRY_ASSIGN(base_, makeEventBase());
+  surroundings_.base = base_.get();
+  auto cgroups = CgroupTree::probe();
+  if (cgroups) cgroups_.emplace(std::move(*cgroups));
+  surroundings_.cgroups = cgroups_ ? &*cgroups_ : nullptr;
+
+  ORRERY_TRY(makeDirectories(paths_.logDir));
+  LogOptions options;
+  options.maxBytes = kMaxEventLog;
+  ORRERY_TRY_ASSIGN(log_, Log::toFile(paths_.events, options));
+
+  ControlServerOptions control;
+  control.path = paths_.control;
+  ORRERY_TRY_ASSIGN(control_,
+                    ControlServer::create(base_.get(), std::move(control), *this));
+  ORRERY_TRY_ASSIGN(portal_, Portal::create(base_.get(), paths_, PortalOptions{}, *this));
+  for (const int number : {SIGTERM, SIGINT}) {
+    ORRERY_TRY_ASSIGN(SignalWatch watch, SignalWatch::start(base_.get(), number, [this] {
+                        (void)event_base_loopbreak(base_.get());
+                      }));
+    signals_.push_back(std::move(watch));
+  }
+  ORRERY_TRY_ASSIGN(const ProcessMark mark, markOf(::getpid()));
+  ORRERY_TRY(writeFileAtomic(supervisorMarkPath(spec_.id), toText(mark)));
+  return openKeeper();
+}
+
+Status Supervisor::openKeeper() {
+  KeeperOptions options;
+  options.program = options_.program;
+  options.deaths = options_.deaths + 1;
+  options.arguments = {options_.program, spec_.id.network, spec_.id.name,
+                       std::to_string(options.deaths)};
+  ORRERY_TRY_ASSIGN(keeper_, startKeeper(options));
+  ORRERY_TRY_ASSIGN(const ProcessMark mark, markOf(keeper_.pid));
+  ORRERY_TRY(writeFileAtomic(keeperMarkPath(spec_.id), toText(mark)));
+  ORRERY_TRY_ASSIGN(keeperWatch_, ReadWatch::start(base_.get(), keeper_.pidfd.get(), [this] {
+                      keeperWatch_.stop();
+                      (void)waitExitTimeout(keeper_.pidfd, std::chrono::milliseconds(0));
+                      if (Status made = openKeeper(); !made)
+                        note(Severity::error, "", "keeper", {{"why", made.error().message}});
+                    }));
+  return {};
+}
+
+Status Supervisor::run() {
+  ORRERY_TRY(startServices());
+  if (event_base_dispatch(base_.get()) < 0) return error("the event loop failed");
+  shutDown();
+  return {};
+}
+
+Status Supervisor::startServices() {
+  egress_ = makeEgress(*this);
+  if (needsDnsmasq(spec_)) {
+    state_.ladder.push_back({"lan", RungState::pending, "dnsmasq is starting"});
+    setResolvers({});
+    dnsmasq_ = std::make_unique<ServiceRunner>(surroundings_, dnsmasqService(*context_), *this);
+    dnsmasq_->start();
+  }
+  for (const std::string& rung : egress_->rungs())
+    state_.ladder.push_back({rung, RungState::pending, ""});
+  if (Status started = egress_->start(); !started) fail("egress", started.error().message);
+  judge();
+  stateChanged();
+  return patienceTimer_.start(base_.get(), kPatience, [this] { losePatience(); });
+}
+
+void Supervisor::losePatience() {
+  if (state_.phase != RouterPhase::starting) return;
+  const auto failed = std::ranges::find(state_.ladder, RungState::failed, &Rung::state);
+  if (failed != state_.ladder.end())
+    setPhase(RouterPhase::failed, failed->rung + ": " + failed->detail);
+  else
+    (void)patienceTimer_.start(base_.get(), kPatience, [this] { losePatience(); });
+}
+
+void Supervisor::shutDown() {
+  setPhase(RouterPhase::stopping, "told to end");
+  keeperWatch_.stop();
+  (void)sendSignal(keeper_.pidfd, SIGKILL);
+  (void)waitExit(keeper_.pidfd);
+  if (egress_) egress_->stop();
+  if (dnsmasq_) dnsmasq_->stop(std::chrono::milliseconds(0));
+  writeState();
+}
+
+// --- control --------------------------------------------------------------------------------------
+
+Result<Json> Supervisor::handle(const ControlRequest& request, const ControlPeer&) {
+  if (request.verb == verb::kStatus) {
+    state_.services.clear();
+    if (dnsmasq_) state_.services.push_back(dnsmasq_->state());
+    for (const ServiceRunner* service : egress_->services())
+      state_.services.push_back(service->state());
+    return toJson(state_);
+  }
+  if (request.verb == verb::kStop) {
+    (void)event_base_loopbreak(base_.get());
+    return Json::object();
+  }
+  if (request.verb == verb::kRestartService) return restartService(request);
+  if (request.verb == verb::kReset) {
+    for (const ServiceRunner* service : egress_->services())
+      egress_->find(service->state().name)->restart();
+    if (dnsmasq_) dnsmasq_->restart();
+    return Json::object();
+  }
+  if (request.verb == verb::kNewnym || request.verb == verb::kEgress) {
+    ORRERY_TRY(egress_->renew());
+    note(Severity::info, "", "egress-renewed", {});
+    return Json::object();
+  }
+  return sysError(ENOSYS, "request '{}'", request.verb);
+}
+
+ServiceRunner* Supervisor::findService(std::string_view name) {
+  if (dnsmasq_ && dnsmasq_->state().name == name) return dnsmasq_.get();
+  return egress_->find(name);
+}
+
+Result<Json> Supervisor::restartService(const ControlRequest& request) {
+  const std::string name = request.args.text("service");
+  ServiceRunner* service = findService(name);
+  if (service == nullptr) return sysError(ESRCH, "no service '{}'", name);
+  service->restart();
+  return Json::object();
+}
+
+// --- what drivers report --------------------------------------------------------------------------
+
+void Supervisor::setRung(const std::string& rung, RungState state, std::string detail) {
+  auto found = std::ranges::find(state_.ladder, rung, &Rung::rung);
+  if (found == state_.ladder.end()) {
+    state_.ladder.push_back({rung, RungState::pending, ""});
+    found = std::prev(state_.ladder.end());
+  }
+  if (found->state == state && found->detail == detail) return;
+  const bool turned = found->state != state;
+  found->state = state;
+  found->detail = detail;
+  if (turned)
+    note(state == RungState::failed ? Severity::warning : Severity::info, "",
+         std::string(kRungEvent),
+         {{"rung", rung}, {"state", toString(state)}, {"detail", detail}});
+  judge();
+  stateChanged();
+}
+
+void Supervisor::setProgress(unsigned percent, std::string text) {
+  state_.progress = StartProgress{percent, text};
+  note(Severity::info, "", std::string(kProgressEvent),
+       {{"percent", std::to_string(percent)}, {"text", std::move(text)}});
+  stateChanged();
+}
+
+void Supervisor::setTunnelAddress(const std::optional<Prefix4>& address) {
+  state_.egress.tunnelAddress = address;
+  stateChanged();
+}
+
+void Supervisor::setResolvers(const std::vector<Ipv4>& servers) {
+  std::vector<Ipv4> all = spec_.dns.servers;
+  if (all.empty()) all = servers;
+  if (const auto* uplink = std::get_if<RouterUplink>(&spec_.uplink);
+      all.empty() && uplink != nullptr && std::holds_alternative<DirectEgress>(spec_.egress)) {
+    // The router upstream answers DNS on its LAN.
+    if (const auto above = readSpec(RouterId{spec_.id.network, uplink->router}))
+      all.push_back(above->lan.address.address);
+  }
+  state_.egress.dns = all;
+  const std::string path = dnsmasqResolvPath(spec_.id);
+  Status written = makeDirectories(path.substr(0, path.rfind('/')));
+  // dnsmasq watches the directory and reads the file again when it is replaced.
+  if (written) written = writeFileAtomic(path, resolvText(all));
+  if (!written) note(Severity::error, "dnsmasq", "resolvers", {{"why", written.error().message}});
+  stateChanged();
+}
+
+void Supervisor::fail(const std::string& rung, std::string why) {
+  setRung(rung, RungState::failed, why);
+  setPhase(RouterPhase::failed, rung + ": " + why);
+}
+
+void Supervisor::note(Severity severity, const std::string& service, const std::string& name,
+                      std::vector<std::pair<std::string, std::string>> fields) {
+  Event event;
+  event.router = spec_.id;
+  event.service = service;
+  event.name = name;
+  event.severity = severity;
+  event.fields = std::move(fields);
+  event.time = Timestamp::now();
+  publish(std::move(event));
+}
+
+// --- dnsmasq --------------------------------------------------------------------------------------
+
+Result<std::vector<ServiceOwner::Gift>> Supervisor::prepareService(ServiceRunner&) {
+  return std::vector<Gift>{};
+}
+void Supervisor::serviceStarted(ServiceRunner&) {}
+
+void Supervisor::serviceLine(ServiceRunner&, std::string_view line) {
+  // Said once its sockets are bound (dnsmasq.c).
+  if (line.find("started, version") != std::string_view::npos)
+    setRung("lan", RungState::ok, "dnsmasq serves");
+}
+
+void Supervisor::serviceEnded(ServiceRunner&, const std::string& how) {
+  setRung("lan", RungState::failed, "dnsmasq ended: " + how);
+}
+
+// --- state ----------------------------------------------------------------------------------------
+
+void Supervisor::judge() {
+  if (state_.phase == RouterPhase::stopping) return;
+  const Rung* unsettled = firstUnsettled(state_);
+  if (unsettled == nullptr) {
+    everReady_ = true;
+    setPhase(RouterPhase::ready, "");
+  } else if (everReady_) {
+    setPhase(RouterPhase::degraded, unsettled->rung + ": " + unsettled->detail);
+  }
+}
+
+void Supervisor::setPhase(RouterPhase phase, std::string reason) {
+  if (state_.phase == phase && state_.reason == reason) return;
+  state_.phase = phase;
+  state_.reason = std::move(reason);
+  state_.since = Timestamp::now();
+  publish(phaseEvent(state_));
+  stateChanged();
+}
+
+void Supervisor::stateChanged() {
+  // Several changes of one callback are written once.
+  if (writePending_) return;
+  writePending_ = true;
+  (void)writeTimer_.start(base_.get(), std::chrono::milliseconds(0), [this] { writeState(); });
+}
+
+void Supervisor::writeState() {
+  writePending_ = false;
+  state_.services.clear();
+  if (dnsmasq_) state_.services.push_back(dnsmasq_->state());
+  if (egress_)
+    for (const ServiceRunner* service : egress_->services())
+      state_.services.push_back(service->state());
+  if (Status written = writeFileAtomic(paths_.state, toJson(state_).dump() + "\n"); !written)
+    note(Severity::error, "", "state-not-written", {{"why", written.error().message}});
+}
+
+void Supervisor::publish(Event event) {
+  if (log_) log_->write(event);
+  if (control_) control_->publish(event);
+  if (portal_) (void)portal_->record(event);  // ignoring: the portal's reader loses a line
+}
+
+}  // namespace orrery

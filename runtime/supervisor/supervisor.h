@@ -1,0 +1,99 @@
+// The host-side process of one router. Owns no namespace by its life: those are pinned, and survive
+// it. Runs the services, applies what the egress negotiates, answers the control socket and portal.
+//
+// Everything happens in one libevent loop. Its only wake-ups are rtnetlink, pidfds, pipes, sockets,
+// signals, and timers that have a reason (a back-off, a handshake that is awaited).
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/control/portal.h"
+#include "runtime/control/server.h"
+#include "runtime/control/state.h"
+#include "runtime/engine/placement.h"
+#include "runtime/engine/programs.h"
+#include "runtime/log/log.h"
+#include "runtime/supervisor/egress.h"
+#include "runtime/supervisor/keeper.h"
+#include "runtime/supervisor/loop.h"
+
+namespace orrery {
+
+struct SupervisorOptions {
+  RouterId router;
+  std::string program;  // our own, for the keeper
+  unsigned deaths = 0;  // of predecessors, in a row
+};
+
+class Supervisor : public ControlHandler, public EgressHost, public ServiceOwner {
+ public:
+  // Reads the definition and placement, opens the control socket, makes the keeper. Nothing runs yet.
+  static Result<std::unique_ptr<Supervisor>> create(const SupervisorOptions& options);
+  ~Supervisor() override;
+  // Starts the services and runs until it is told to end.
+  Status run();
+
+ private:
+  Supervisor(SupervisorOptions options, RouterSpec spec, StoredPlacement placement);
+  Status open();
+  Status openKeeper();
+  Status startServices();
+  void shutDown();
+
+  // ControlHandler
+  Result<Json> handle(const ControlRequest& request, const ControlPeer& peer) override;
+  Result<Json> restartService(const ControlRequest& request);
+  ServiceRunner* findService(std::string_view name);
+
+  // EgressHost
+  const ServiceContext& context() const override { return *context_; }
+  const ServiceSurroundings& surroundings() const override { return surroundings_; }
+  void setRung(const std::string& rung, RungState state, std::string detail) override;
+  void setProgress(unsigned percent, std::string text) override;
+  void setTunnelAddress(const std::optional<Prefix4>& address) override;
+  void setResolvers(const std::vector<Ipv4>& servers) override;
+  void fail(const std::string& rung, std::string why) override;
+  void note(Severity severity, const std::string& service, const std::string& name,
+            std::vector<std::pair<std::string, std::string>> fields) override;
+
+  // ServiceOwner: dnsmasq
+  Result<std::vector<Gift>> prepareService(ServiceRunner& service) override;
+  void serviceStarted(ServiceRunner& service) override;
+  void serviceLine(ServiceRunner& service, std::string_view line) override;
+  void serviceEnded(ServiceRunner& service, const std::string& how) override;
+
+  void setPhase(RouterPhase phase, std::string reason);
+  void judge();           // the phase that the ladder adds up to
+  void losePatience();    // a start that hangs on a failed rung is called failed
+  void stateChanged();    // written once the present callback is over
+  void writeState();
+  void publish(Event event);
+
+  SupervisorOptions options_;
+  RouterSpec spec_;
+  StoredPlacement placement_;
+  RouterPaths paths_;
+  ProgramPaths programs_;
+  std::optional<ServiceContext> context_;
+  ServiceSurroundings surroundings_;
+  RouterState state_;
+  std::optional<CgroupTree> cgroups_;
+  EventBasePtr base_;
+  std::optional<Log> log_;
+  std::unique_ptr<ControlServer> control_;
+  std::unique_ptr<Portal> portal_;
+  Keeper keeper_;
+  ReadWatch keeperWatch_;
+  std::vector<SignalWatch> signals_;
+  std::unique_ptr<Egress> egress_;
+  std::unique_ptr<ServiceRunner> dnsmasq_;
+  Timer writeTimer_;
+  Timer patienceTimer_;
+  bool writePending_ = false;
+  bool everReady_ = false;
+};
+
+}  // namespace orrery

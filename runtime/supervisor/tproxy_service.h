@@ -1,0 +1,40 @@
+// tproxy as a service: its listeners, its configuration, its control line. Used by the Tor and the
+// SOCKS5 egress.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "runtime/supervisor/egress.h"
+#include "runtime/supervisor/line_socket.h"
+#include "runtime/tproxy/config.h"
+
+namespace orrery {
+
+class TproxyService : public ServiceOwner {
+ public:
+  TproxyService(EgressHost& host, tproxy::Config config, std::function<void(bool)> onRunning);
+  void start();
+  void stop();
+  ServiceRunner& runner() { return runner_; }
+  const ServiceRunner& runner() const { return runner_; }
+  // Flows to come use other circuits than those before; open flows are reset.
+  Status renew();
+
+ private:
+  Result<std::vector<Gift>> prepareService(ServiceRunner& service) override;
+  void serviceStarted(ServiceRunner& service) override;
+  void serviceLine(ServiceRunner& service, std::string_view line) override;
+  void serviceEnded(ServiceRunner& service, const std::string& how) override;
+  void takeControl(std::string_view line);
+
+  EgressHost& host_;
+  tproxy::Config config_;
+  std::function<void(bool)> onRunning_;
+  ServiceRunner runner_;
+  UniqueFd pendingControl_;
+  LineSocket control_;
+  std::uint64_t epoch_ = 0;
+};
+
+}  // namespace orrery

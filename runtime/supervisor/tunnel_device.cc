@@ -1,0 +1,98 @@
+#include "netns/addr/address.h"
+#include "netns/link/link.h"
+#include "netns/namespace/netns.h"
+#include "netns/route/route.h"
+#include "runtime/supervisor/egress_drivers.h"
+
+namespace orrery {
+namespace {
+
+Result<Rtnl> rtnlOf(const std::string& netns) {
+  ORRERY_TRY_ASSIGN(const NetnsFd fd, openNetns(netns));
+  return Rtnl::open(fd);
+}
+
+}  // namespace
+
+Status LinkWatch::start(event_base* base, const NetnsFd& netns, const IfName& name,
+                        std::function<void(const Link&)> onChange) {
+  name_ = name;
+  onChange_ = std::move(onChange);
+  // The monitor first, then the look: no change falls between.
+  ORRERY_TRY_ASSIGN(RtnlMonitor monitor, RtnlMonitor::open(netns));
+  monitor_.emplace(std::move(monitor));
+  ORRERY_TRY_ASSIGN(Rtnl rtnl, Rtnl::open(netns));
+  rtnl_.emplace(std::move(rtnl));
+  ORRERY_TRY_ASSIGN(watch_, ReadWatch::start(base, monitor_->fd(), [this] { readable(); }));
+  return look();
+}
+
+Status LinkWatch::look() {
+  ORRERY_TRY_ASSIGN(const auto link, findLink(*rtnl_, name_));
+  const Link now{link.has_value(), link && link->up && link->carrier};
+  if (last_ == now) return {};
+  last_ = now;
+  onChange_(now);
+  return {};
+}
+
+void LinkWatch::readable() {
+  const auto events = monitor_->read();
+  if (!events) return;
+  for (const RtnlEvent& event : *events) {
+    const auto* changed = std::get_if<LinkChanged>(&event);
+    const auto* removed = std::get_if<LinkRemoved>(&event);
+    const bool ours = (changed != nullptr && changed->name == name_.str()) ||
+                      (removed != nullptr && removed->name == name_.str()) ||
+                      std::holds_alternative<Overflow>(event);
+    if (!ours) continue;
+    (void)look();  // the namespace is ours and there; a failed look is followed by the next event's
+    return;
+  }
+}
+
+Status watchUplink(EgressHost& host, LinkWatch& watch) {
+  const RouterSpec& spec = host.context().spec;
+  ORRERY_TRY_ASSIGN(const NetnsFd netns, openNetns(uplinkNetns(spec)));
+  return watch.start(host.surroundings().base, netns, uplinkName(),
+                     [&host](const LinkWatch::Link& link) {
+                       const bool ok = link.present && link.carrier;
+                       host.setRung("carrier", ok ? RungState::ok : RungState::failed,
+                                    ok ? "link up" : "the router upstream is gone");
+                     });
+}
+
+Status bringIn(const RouterSpec& spec, const TunnelDevice& device) {
+  ORRERY_TRY_ASSIGN(const NetnsFd lan, openNetns(spec.id.text()));
+  ORRERY_TRY_ASSIGN(Rtnl inside, Rtnl::open(lan));
+  ORRERY_TRY_ASSIGN(const auto present, findLink(inside, device.name));
+  if (!present) {
+    ORRERY_TRY_ASSIGN(Rtnl outside, rtnlOf(spec.id.egressText()));
+    ORRERY_TRY(moveLink(outside, device.name, lan));
+  }
+  ORRERY_TRY(setLinkMtu(inside, device.name, device.mtu));
+  ORRERY_TRY_ASSIGN(const auto addresses, listAddresses(inside, device.name));
+  bool addressed = false;
+  for (const Address& address : addresses) {
+    if (address.address == device.address)
+      addressed = true;
+    else
+      ORRERY_TRY(deleteAddress(inside, device.name, address.address));
+  }
+  if (!addressed) ORRERY_TRY(addAddress(inside, device.name, device.address));
+  ORRERY_TRY(setLinkUp(inside, device.name));
+  Route route;
+  route.destination = Prefix4{Ipv4{0}, 0};
+  route.interface = device.name;
+  return replaceRoute(inside, route);
+}
+
+Status removeTunnelDevice(const RouterSpec& spec, const IfName& name) {
+  for (const std::string& netns : {spec.id.text(), spec.id.egressText()}) {
+    ORRERY_TRY_ASSIGN(Rtnl rtnl, rtnlOf(netns));
+    ORRERY_TRY(deleteLink(rtnl, name));
+  }
+  return {};
+}
+
+}  // namespace orrery

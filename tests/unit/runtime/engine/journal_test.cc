@@ -1,0 +1,138 @@
+// The journal's word is what undo goes by: it must read back whatever was written, from any crash.
+#include "runtime/engine/file_journal.h"
+
+#include <gtest/gtest.h>
+
+#include "routers/plan/plan.h"
+#include "runtime/engine/placement.h"
+#include "runtime/engine/resource_json.h"
+#include "runtime/engine/supervisor_process.h"
+#include "sandbox/base/file.h"
+#include "tests/support/sample_specs.h"
+
+namespace orrery {
+namespace {
+
+std::vector<Resource> chain() {
+  const RouterSpec universe = test::universeSpec();
+  auto all = desiredState(universe, test::nicPlacement());
+  const RouterSpec galaxy = test::openvpnSpec();
+  for (const auto& more : {desiredState(galaxy, test::behind(universe, "10.0.0.2")),
+                           desiredState(test::torSpec(), test::behind(galaxy, "10.1.1.2"))})
+    all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+// A ruleset and sysctls are written by their namespace's name alone.
+Resource asWritten(Resource resource) {
+  if (auto* ruleset = std::get_if<RulesetResource>(&resource)) ruleset->ruleset = {};
+  if (auto* sysctls = std::get_if<SysctlsResource>(&resource)) sysctls->values.clear();
+  return resource;
+}
+
+TEST(ResourceJson, EveryKindComesBack) {
+  for (const Resource& resource : chain()) {
+    const auto back = resourceFromJson(toJson(resource));
+    ASSERT_TRUE(back) << back.error().message;
+    EXPECT_EQ(*back, asWritten(resource)) << toText(resource);
+  }
+  const Resource directory = DirectoryResource{"/run/x", 0700, 7};
+  EXPECT_EQ(resourceFromJson(toJson(directory)).value(), directory);
+}
+
+TEST(ResourceJson, RefusesNonsense) {
+  EXPECT_FALSE(resourceFromJson(Json::object({{"kind", "moon"}})));
+  EXPECT_FALSE(resourceFromJson(Json::object({{"kind", "bridge"}, {"name", "a/b"}})));
+  EXPECT_FALSE(resourceFromJson(Json()));
+}
+
+class JournalFile : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/orrery-journal-XXXXXX";
+    ASSERT_NE(::mkdtemp(name), nullptr);
+    directory_ = name;
+    path_ = directory_ + "/journal";
+  }
+  void TearDown() override { EXPECT_TRUE(removeTree(directory_)); }
+  std::string directory_;
+  std::string path_;
+};
+
+TEST_F(JournalFile, CutAtAnyByteIsReadable) {
+  const Plan plan = makePlan(
+      desiredState(test::openvpnSpec(), test::behind(test::universeSpec(), "10.0.0.2")), {});
+  {
+    auto journal = FileJournal::open(path_);
+    ASSERT_TRUE(journal);
+    for (const Step& step : plan) {
+      ASSERT_TRUE(journal->intend(step));
+      ASSERT_TRUE(journal->done());
+    }
+  }
+  const std::string text = readFile(path_).value();
+  std::size_t last = 0;
+  for (std::size_t cut = 0; cut <= text.size(); cut += 37) {
+    const auto present = parseJournal(std::string_view(text).substr(0, cut));
+    ASSERT_TRUE(present) << present.error().message;
+    EXPECT_GE(present->size(), last);  // a begun step counts as present
+    last = present->size();
+  }
+  EXPECT_EQ(parseJournal(text)->size(), plan.size());
+}
+
+TEST_F(JournalFile, FollowsDoneFailedAndBegun) {
+  const auto resources = chain();
+  auto journal = FileJournal::open(path_);
+  ASSERT_TRUE(journal);
+  const auto begin = [&](const Step& step) { ASSERT_TRUE(journal->intend(step)); };
+  begin(Step{std::nullopt, resources[0]});
+  ASSERT_TRUE(journal->done());
+  begin(Step{std::nullopt, resources[1]});
+  ASSERT_TRUE(journal->failed());
+  begin(Step{std::nullopt, resources[2]});  // cut off here: it may be there
+  auto present = readJournal(path_);
+  ASSERT_TRUE(present);
+  ASSERT_EQ(present->size(), 2u);
+  begin(Step{resources[0], std::nullopt});  // a removal that was begun: it may still be there
+  EXPECT_EQ(readJournal(path_)->size(), 2u);
+  ASSERT_TRUE(journal->done());
+  EXPECT_EQ(readJournal(path_)->size(), 1u);
+}
+
+TEST_F(JournalFile, MissingIsEmptyAndGarbageIsAnError) {
+  EXPECT_TRUE(readJournal(path_)->empty());
+  const auto garbage = parseJournal("{\"done\":true}\nx\n");
+  ASSERT_FALSE(garbage);
+  EXPECT_NE(garbage.error().message.find("journal line 2"), std::string::npos);
+  EXPECT_FALSE(parseJournal("{\"after\":{\"kind\":\"moon\"}}\n"));
+}
+
+TEST(Placement, ComesBack) {
+  StoredPlacement placement{7, test::ip("10.0.0.2"), "/usr/libexec/orrery"};
+  EXPECT_EQ(parsePlacement(toText(placement)).value(), placement);
+  EXPECT_FALSE(parsePlacement("{}"));
+  EXPECT_FALSE(parsePlacement("{\"schema\":\"orrery.placement/1\",\"idSlot\":-1}"));
+}
+
+TEST(Placement, ChoosesTheLowestFreeAddress) {
+  const RouterSpec universe = test::universeSpec();  // 10.0.0.1/24
+  EXPECT_EQ(chooseUplinkAddress(universe, {}).value(), test::ip("10.0.0.2"));
+  EXPECT_EQ(chooseUplinkAddress(universe, {test::ip("10.0.0.3"), test::ip("10.0.0.2")}).value(),
+            test::ip("10.0.0.4"));
+  std::vector<Ipv4> all;
+  for (std::uint32_t i = 2; i < 255; ++i) all.push_back(Ipv4{universe.lan.address.network().value + i});
+  const auto none = chooseUplinkAddress(universe, all);
+  ASSERT_FALSE(none);
+  EXPECT_NE(none.error().message.find("wider subnet"), std::string::npos);
+}
+
+TEST(ProcessMark, ComesBackAndRefusesNonsense) {
+  const auto self = markOf(::getpid());
+  ASSERT_TRUE(self);
+  EXPECT_EQ(parseMark(toText(*self)).value(), *self);
+  for (const char* text : {"", "1", "-1 5", "a b", "1 2 3"}) EXPECT_FALSE(parseMark(text)) << text;
+}
+
+}  // namespace
+}  // namespace orrery

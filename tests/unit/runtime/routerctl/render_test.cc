@@ -1,0 +1,26 @@
+#include "runtime/routerctl/render.h"
+
+#include <gtest/gtest.h>
+
+namespace orrery {
+namespace {
+
+TEST(DurationText, TwoUnitsAtMost) {
+  EXPECT_EQ(durationText(-5), "0s");
+  EXPECT_EQ(durationText(59'999), "59s");
+  EXPECT_EQ(durationText(312'000), "5m 12s");
+  EXPECT_EQ(durationText(3'600'000), "1h 0m");
+  EXPECT_EQ(durationText(273'600'000), "3d 4h");
+}
+
+TEST(NotRunning, ExitCodesByTheReason) {
+  Error absent;
+  absent.err = ECONNREFUSED;
+  EXPECT_EQ(notRunning({"n", "r"}, absent).value().code, 5);
+  Error denied;
+  denied.err = EACCES;
+  EXPECT_EQ(notRunning({"n", "r"}, denied).value().code, 4);
+}
+
+}  // namespace
+}  // namespace orrery
