@@ -12,10 +12,11 @@
 //                                        is refused at once
 //   egressRuleset  what the tunnel or proxy daemon may send, and to whom
 //
-// A rule with a counter has a comment that names what it counts ("spoofed-source", "dns-elsewhere");
-// rules of one name in one chain count the same thing. Sources: RFC 2827 (spoofing), CVE-2019-14899
-// (packets for a tunnel's address on another link), CVE-2021-3773 (port shadowing: random ports),
-// net/netfilter/nft_tproxy.c (tproxy without a listener falls through to the next rule).
+// A rule with a counter has a comment that names what it counts ("spoofed-source",
+// "dns-elsewhere"); rules of one name in one chain count the same thing. Sources: RFC 2827
+// (spoofing), CVE-2019-14899 (packets for a tunnel's address on another link), CVE-2021-3773 (port
+// shadowing: random ports), net/netfilter/nft_tproxy.c (tproxy without a listener falls through to
+// the next rule).
 #pragma once
 
 #include <cstdint>

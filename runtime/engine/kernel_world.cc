@@ -1,7 +1,10 @@
 #include "runtime/engine/kernel_world.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
+
+#include <chrono>
 
 #include "netns/addr/address.h"
 #include "netns/link/link.h"
@@ -44,6 +47,21 @@ NicNote noteOf(const NicResource& r) {
   note.up = r.hostUp;
   if (r.permanentMac != Mac{}) note.permanentMac = r.permanentMac;
   return note;
+}
+
+constexpr std::chrono::seconds kNicHomecoming{1};
+
+// False at the deadline.
+bool awaitReadable(int fd, std::chrono::steady_clock::time_point deadline) {
+  for (;;) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+        deadline - std::chrono::steady_clock::now());
+    if (left.count() <= 0) return false;
+    pollfd ready{fd, POLLIN, 0};
+    const int n = ::poll(&ready, 1, static_cast<int>(left.count()));
+    if (n > 0) return true;
+    if (n < 0 && errno != EINTR) return false;
+  }
 }
 
 CgroupLimits toLimits(const LimitsSpec& limits) {
@@ -195,8 +213,17 @@ Status KernelWorld::createIn(const NicResource& r) {
 Status KernelWorld::removeFrom(const NicResource& r) {
   ORRERY_TRY_ASSIGN(Place * host, place(""));
   ORRERY_TRY_ASSIGN(Place * router, placeIfAny(r.netns));
-  return giveBackNic(host->rtnl, router == nullptr ? nullptr : &router->rtnl, noteOf(r),
-                     NicWear{r.name, r.mac});
+  // A NIC comes home a moment after its namespace has ended, so it is waited for. One that is
+  // nowhere after that was pulled out, and there is nothing to give back.
+  ORRERY_TRY_ASSIGN(RtnlMonitor arrivals, RtnlMonitor::open(host->netns));
+  const auto deadline = std::chrono::steady_clock::now() + kNicHomecoming;
+  for (;;) {
+    Status given = giveBackNic(host->rtnl, router == nullptr ? nullptr : &router->rtnl, noteOf(r),
+                               NicWear{r.name, r.mac});
+    if (given || given.error().err != ENODEV) return given;
+    if (router != nullptr || !awaitReadable(arrivals.fd(), deadline)) return {};
+    ORRERY_TRY(arrivals.read());
+  }
 }
 
 Status KernelWorld::createIn(const LinkUpResource& r) {

@@ -28,8 +28,8 @@ struct Credentials {
   friend bool operator==(const Credentials&, const Credentials&) = default;
 };
 
-// tor's SocksPort: the handshake is sent in one piece, and with isolation the user name tells
-// clients apart (IsolateSOCKSAuth, which tor has on by default).
+// tor's SocksPort: with isolation the user name tells clients apart
+// (IsolateSOCKSAuth, which tor has on by default).
 struct UnixUpstream {
   std::string path;
   friend bool operator==(const UnixUpstream&, const UnixUpstream&) = default;

@@ -39,7 +39,7 @@ void addTarget(std::string& out, const Target& target) {
 }  // namespace
 
 Socks5Handshake::Socks5Handshake(const Target& target,
-                                 const std::optional<Credentials>& credentials, bool pipelined)
+                                 const std::optional<Credentials>& credentials)
     : withPassword_(credentials.has_value()) {
   out_ = {kVersion, 1, withPassword_ ? kMethodPassword : kMethodNone};
   const std::size_t greeting = out_.size();
@@ -51,7 +51,7 @@ Socks5Handshake::Socks5Handshake(const Target& target,
   requestAt_ = out_.size();
   out_ += {kVersion, kConnect, 0};
   addTarget(out_, target);
-  allowOutputTo(pipelined ? out_.size() : greeting);
+  allowOutputTo(greeting);
 }
 
 std::span<const std::uint8_t> Socks5Handshake::output() const {

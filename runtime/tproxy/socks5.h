@@ -26,10 +26,8 @@ class Socks5Handshake {
  public:
   enum class State { running, done, rejected, protocolError };
 
-  // `pipelined`: greeting, authentication and request leave in one piece. Only for a server that is
-  // known to accept the method offered (tor).
-  Socks5Handshake(const Target& target, const std::optional<Credentials>& credentials,
-                  bool pipelined);
+  // One message at a time: tor (0.4.9) answers only the last of those that reach it together.
+  Socks5Handshake(const Target& target, const std::optional<Credentials>& credentials);
 
   State state() const { return state_; }
   // The server's reply code (RFC 1928 §6), once rejected.

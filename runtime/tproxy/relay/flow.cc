@@ -69,9 +69,8 @@ void Flow::end(End reason) {
   host_.flowEnded(*this);
 }
 
-void Flow::start(const Target& target, const std::optional<Credentials>& credentials,
-                 bool pipelined) {
-  handshake_ = std::make_unique<Socks5Handshake>(target, credentials, pipelined);
+void Flow::start(const Target& target, const std::optional<Credentials>& credentials) {
+  handshake_ = std::make_unique<Socks5Handshake>(target, credentials);
   if (!timer_.start(host_.loop(), dispatch<Flow, &Flow::onTimer>, this) ||
       !client_.watch.start(host_.loop(), client_.fd.get(), Watch::Mode::edge,
                            dispatch<Flow, &Flow::onClient>, this)) {

@@ -54,7 +54,7 @@ class Flow {
   Flow& operator=(const Flow&) = delete;
 
   // Starts dialling. May end, and so destroy, the flow before it returns.
-  void start(const Target& target, const std::optional<Credentials>& credentials, bool pipelined);
+  void start(const Target& target, const std::optional<Credentials>& credentials);
   void proceed();
   void end(End reason);  // destroys the flow
 

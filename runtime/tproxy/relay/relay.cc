@@ -134,8 +134,7 @@ void Relay::startFlow(UniqueFd client, Ipv4 source, const Target& target,
     names_.pin(*pinned);
     started.setPinnedName(*pinned);
   }
-  started.start(target, credentialsFor(source),
-                std::holds_alternative<UnixUpstream>(config_.upstream));
+  started.start(target, credentialsFor(source));
 }
 
 void Relay::flowEnded(Flow& flow) {

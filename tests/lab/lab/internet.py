@@ -75,6 +75,7 @@ class Internet:
         if not linux.RUN_NETNS.exists():
             (self.state / "made-run-netns").touch()
             linux.RUN_NETNS.mkdir(mode=0o755)
+        linux.share_netns_directory()
         return lock
 
     def _build(self, tor: bool, report: Callable[[str], None]) -> None:
@@ -168,10 +169,7 @@ class Internet:
 
     def _remove_state(self) -> None:
         if (self.state / "made-run-netns").exists():
-            try:
-                linux.RUN_NETNS.rmdir()
-            except OSError:
-                pass  # others have pins there by now
+            linux.remove_netns_directory()
         # A tool that a killed `up` had started may still be writing its last file.
         linux.wait_until(f"{self.state} empty", self._remove_files, 10)
         (self.state / _MARKER).unlink(missing_ok=True)

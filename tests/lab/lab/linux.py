@@ -25,6 +25,7 @@ CLONE_NEWNET = 0x40000000
 MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 1 << 18
+MS_SHARED = 1 << 20
 MNT_DETACH = 2
 PR_SET_PDEATHSIG = 1
 
@@ -73,8 +74,31 @@ def pin_of(netns: str) -> Path:
     return RUN_NETNS / netns
 
 
+def share_netns_directory() -> None:
+    """Makes /run/netns a shared mount, as `ip netns add` and the product do with their first pin.
+
+    Before any pin is there: one made earlier would be doubled by the bind, and could not be removed.
+    """
+    try:
+        mount("", str(RUN_NETNS), None, MS_SHARED | MS_REC)
+    except OSError:
+        mount(str(RUN_NETNS), str(RUN_NETNS), None, MS_BIND | MS_REC)
+        mount("", str(RUN_NETNS), None, MS_SHARED | MS_REC)
+
+
+def remove_netns_directory() -> None:
+    """Undoes share_netns_directory() and the directory, unless others have pins there by now."""
+    if any(RUN_NETNS.iterdir()):
+        return
+    try:
+        unmount(str(RUN_NETNS))
+    except OSError:
+        pass  # it was no mount
+    RUN_NETNS.rmdir()
+
+
 def make_netns(netns: str) -> None:
-    """Pins a new namespace as /run/netns/NETNS. Unlike `ip netns add`, leaves /run/netns itself alone."""
+    """Pins a new namespace as /run/netns/NETNS."""
     pin = pin_of(netns)
     os.close(os.open(pin, os.O_CREAT | os.O_EXCL | os.O_RDONLY, 0o444))
 

@@ -26,21 +26,24 @@ void feed(Socks5Handshake& handshake, const Bytes& bytes) {
   handshake.feed(bytes);
 }
 
-TEST(Socks5, PipelinedNameWithPassword) {
-  Socks5Handshake handshake(kName, kCredentials, true);
-  const Bytes expected = {5, 1, 2, 1, 4,   'u', 's', 'e', 'r', 2,   'p', 'w', 5,
-                          1, 0, 3, 7, 'a', '.', 'o', 'n', 'i', 'o', 'n', 0,   80};
+TEST(Socks5, NameGoesToTheServer) {
+  Socks5Handshake handshake(kName, kCredentials);
+  (void)drain(handshake);
+  feed(handshake, {5, 2});
+  (void)drain(handshake);
+  feed(handshake, {1, 0});
+  const Bytes expected = {5, 1, 0, 3, 7, 'a', '.', 'o', 'n', 'i', 'o', 'n', 0, 80};
   EXPECT_EQ(drain(handshake), expected);
-  feed(handshake, {5, 2, 1, 0, 5, 0, 0, 1, 0, 0, 0});
+  EXPECT_EQ(handshake.wanted(), 5u);
+  feed(handshake, {5, 0, 0, 1, 0});
   EXPECT_EQ(handshake.state(), State::running);
-  EXPECT_EQ(handshake.wanted(), 3u);
-  feed(handshake, {0, 0, 0});
+  feed(handshake, {0, 0, 0, 0, 0});
   EXPECT_EQ(handshake.state(), State::done);
   EXPECT_EQ(handshake.wanted(), 0u);
 }
 
 TEST(Socks5, StrictStepsWithPassword) {
-  Socks5Handshake handshake(kAddress, kCredentials, false);
+  Socks5Handshake handshake(kAddress, kCredentials);
   EXPECT_EQ(drain(handshake), (Bytes{5, 1, 2}));
   EXPECT_TRUE(handshake.output().empty());
   feed(handshake, {5, 2});
@@ -51,7 +54,7 @@ TEST(Socks5, StrictStepsWithPassword) {
 }
 
 TEST(Socks5, StrictStepsWithoutPassword) {
-  Socks5Handshake handshake(kAddress, std::nullopt, false);
+  Socks5Handshake handshake(kAddress, std::nullopt);
   EXPECT_EQ(drain(handshake), (Bytes{5, 1, 0}));
   feed(handshake, {5, 0});
   EXPECT_EQ(drain(handshake), (Bytes{5, 1, 0, 1, 1, 2, 3, 4, 0x12, 0x34}));
@@ -76,32 +79,30 @@ TEST(Socks5, SplitAtEveryByteAndNeverBeyondTheReply) {
   for (const Reply& reply : replies()) {
     Bytes stream = {5, 2, 1, 0};
     stream.insert(stream.end(), reply.bytes.begin(), reply.bytes.end());
-    for (const bool pipelined : {true, false}) {
-      for (std::size_t cut = 0; cut <= stream.size(); ++cut) {
-        Socks5Handshake handshake(kName, kCredentials, pipelined);
-        std::size_t at = 0;
-        for (const std::size_t end : {cut, stream.size()}) {
-          while (at < end && handshake.wanted() > 0) {
-            const std::size_t take = std::min(handshake.wanted(), end - at);
-            handshake.feed(std::span(stream).subspan(at, take));
-            at += take;
-          }
-          if (at < stream.size()) {
-            EXPECT_EQ(handshake.state(), State::running) << reply.what;
-            EXPECT_LE(at + handshake.wanted(), stream.size()) << reply.what << " cut " << cut;
-          }
+    for (std::size_t cut = 0; cut <= stream.size(); ++cut) {
+      Socks5Handshake handshake(kName, kCredentials);
+      std::size_t at = 0;
+      for (const std::size_t end : {cut, stream.size()}) {
+        while (at < end && handshake.wanted() > 0) {
+          const std::size_t take = std::min(handshake.wanted(), end - at);
+          handshake.feed(std::span(stream).subspan(at, take));
+          at += take;
         }
-        EXPECT_EQ(at, stream.size()) << reply.what;
-        EXPECT_EQ(handshake.state(), State::done) << reply.what << " cut " << cut;
+        if (at < stream.size()) {
+          EXPECT_EQ(handshake.state(), State::running) << reply.what;
+          EXPECT_LE(at + handshake.wanted(), stream.size()) << reply.what << " cut " << cut;
+        }
       }
+      EXPECT_EQ(at, stream.size()) << reply.what;
+      EXPECT_EQ(handshake.state(), State::done) << reply.what << " cut " << cut;
     }
   }
 }
 
 TEST(Socks5, SentInPiecesOfOneByte) {
-  Socks5Handshake whole(kName, kCredentials, true);
+  Socks5Handshake whole(kName, kCredentials);
   const Bytes expected = drain(whole);
-  Socks5Handshake pieces(kName, kCredentials, true);
+  Socks5Handshake pieces(kName, kCredentials);
   Bytes got;
   while (!pieces.output().empty()) {
     got.push_back(pieces.output().front());
@@ -112,7 +113,7 @@ TEST(Socks5, SentInPiecesOfOneByte) {
 
 TEST(Socks5, EveryReplyCodeRejects) {
   for (unsigned code = 1; code < 256; ++code) {
-    Socks5Handshake handshake(kAddress, std::nullopt, true);
+    Socks5Handshake handshake(kAddress, std::nullopt);
     handshake.feed(Bytes{5, 0, 5, static_cast<std::uint8_t>(code)});
     EXPECT_EQ(handshake.state(), State::rejected) << code;
     EXPECT_EQ(handshake.replyCode(), code);
@@ -133,7 +134,7 @@ TEST(Socks5, ProtocolErrors) {
       {"address type 0", {5, 2, 1, 0, 5, 0, 0, 0}},
   };
   for (const Reply& bad : cases) {
-    Socks5Handshake handshake(kAddress, kCredentials, true);
+    Socks5Handshake handshake(kAddress, kCredentials);
     handshake.feed(bad.bytes);
     EXPECT_EQ(handshake.state(), State::protocolError) << bad.what;
   }
@@ -141,7 +142,7 @@ TEST(Socks5, ProtocolErrors) {
 
 TEST(Socks5, LongFieldsAreCutAt255) {
   Socks5Handshake handshake(Target{std::string(300, 'n'), 1},
-                            Credentials{std::string(300, 'u'), std::string(300, 'p')}, true);
+                            Credentials{std::string(300, 'u'), std::string(300, 'p')});
   EXPECT_EQ(drain(handshake).size(), 3u + 1 + 256 + 256 + 4 + 256 + 2);
 }
 
