@@ -125,7 +125,8 @@ CommandResult printSpawned(Console& console, const SpawnReport& report, bool wai
   }
   const bool ok = allReady || !waited;
   if (console.mode().json)
-    console.document(Json::object({{"schema", "orrery.spawn/1"}, {"routers", std::move(routers)}}));
+    // One line, as the progress before it: the last object of the stream.
+    console.record(Json::object({{"schema", "orrery.spawn/1"}, {"routers", std::move(routers)}}));
   else if (console.mode().quiet)
     for (const SpawnedRouter& router : report.routers) console.print(router.id.text() + "\n");
   else
@@ -138,7 +139,7 @@ CommandResult printDestroyed(Console& console, const DestroyReport& report) {
     Json routers = Json::array();
     for (const RouterId& id : report.destroyed)
       routers.push(Json::object({{"network", id.network}, {"router", id.name}}));
-    console.document(
+    console.record(
         Json::object({{"schema", "orrery.destroy/1"}, {"destroyed", std::move(routers)}}));
     return 0;
   }

@@ -1,6 +1,7 @@
 #include "sandbox/cgroup/cgroup.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -186,6 +187,20 @@ Status killV1(const CgroupLayout& layout, const std::string& root, const std::st
   return thawed;
 }
 
+// A process leaves its group a moment after it was reaped (the kernel unlinks it when it has switched
+// out for the last time), and v1 has no event for that. So a group that lists nobody is tried again.
+Status removeGroup(const std::string& directory) {
+  constexpr int kTries = 1000;
+  constexpr int kPauseMs = 1;
+  for (int tries = 0;; ++tries) {
+    Status removed = removeDirectory(directory);
+    if (removed || removed.error().err != EBUSY || tries == kTries) return removed;
+    const auto members = readFile(directory + "/cgroup.procs");
+    if (!members || !members->empty()) return removed;
+    (void)::poll(nullptr, 0, kPauseMs);
+  }
+}
+
 }  // namespace
 
 CgroupTree::CgroupTree(CgroupLayout layout) : layout_(std::move(layout)) {
@@ -227,7 +242,7 @@ Status CgroupTree::remove(const std::string& path) const {
   Status result;
   for (const std::string& root : roots_) {
     std::vector<std::string> groups = chain(root, path);
-    if (Status s = removeDirectory(groups.back()); !s) {
+    if (Status s = removeGroup(groups.back()); !s) {
       if (result)
         result = std::move(s);
       else

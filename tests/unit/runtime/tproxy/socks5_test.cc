@@ -34,7 +34,7 @@ TEST(Socks5, NameGoesToTheServer) {
   feed(handshake, {1, 0});
   const Bytes expected = {5, 1, 0, 3, 7, 'a', '.', 'o', 'n', 'i', 'o', 'n', 0, 80};
   EXPECT_EQ(drain(handshake), expected);
-  EXPECT_EQ(handshake.wanted(), 5u);
+  EXPECT_EQ(handshake.wanted(), 7u);  // the least that a reply may still have
   feed(handshake, {5, 0, 0, 1, 0});
   EXPECT_EQ(handshake.state(), State::running);
   feed(handshake, {0, 0, 0, 0, 0});
@@ -143,7 +143,11 @@ TEST(Socks5, ProtocolErrors) {
 TEST(Socks5, LongFieldsAreCutAt255) {
   Socks5Handshake handshake(Target{std::string(300, 'n'), 1},
                             Credentials{std::string(300, 'u'), std::string(300, 'p')});
-  EXPECT_EQ(drain(handshake).size(), 3u + 1 + 256 + 256 + 4 + 256 + 2);
+  (void)drain(handshake);
+  feed(handshake, {5, 2});
+  EXPECT_EQ(drain(handshake).size(), 1u + 256 + 256);
+  feed(handshake, {1, 0});
+  EXPECT_EQ(drain(handshake).size(), 4u + 256 + 2);
 }
 
 }  // namespace
