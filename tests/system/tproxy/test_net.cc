@@ -212,6 +212,13 @@ std::uint64_t ProxyProcess::contextSwitches() const {
   return 0;
 }
 
+std::chrono::nanoseconds ProxyProcess::processorTime() const {
+  std::ifstream statistics("/proc/" + std::to_string(pid_) + "/schedstat");
+  std::chrono::nanoseconds::rep onProcessor = 0;
+  statistics >> onProcessor;
+  return std::chrono::nanoseconds(onProcessor);
+}
+
 TorNet::TorNet(Limits limits, std::uint64_t openFiles) {
   std::string name = "/tmp/orrery-tproxy-XXXXXX";
   require(::mkdtemp(name.data()) != nullptr, "directory");

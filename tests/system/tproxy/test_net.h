@@ -56,6 +56,7 @@ class ProxyProcess {
   // Asks until the statistic holds, at most ten seconds.
   bool statsBecome(const std::function<bool(const nlohmann::json&)>& holds);
   std::uint64_t contextSwitches() const;  // voluntary ones: each wake-up ends in one
+  std::chrono::nanoseconds processorTime() const;
   int closeControl();                     // returns the exit status
 
  private:
