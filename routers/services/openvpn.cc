@@ -31,7 +31,11 @@ ServiceSpec openvpnService(const ServiceContext& at, const OpenVpnEgress& egress
       "--management", "/run/openvpn/socket", "unix", "--management-client",
       // It waits for us to listen before it connects, so that no push is missed.
       "--management-hold"};
-  if (egress.auth) service.sandbox.argv.push_back("--management-query-passwords");
+  if (egress.auth) {
+    // Without a file: asked for over the management socket.
+    service.sandbox.argv.push_back("--auth-user-pass");
+    service.sandbox.argv.push_back("--management-query-passwords");
+  }
   service.directories = {{directory(id), 0755, false},
                          {directory(id) + "/conf", 0755, false},
                          {directory(id) + "/management", 0755, false}};
