@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <climits>
 
 #include "runtime/control/paths.h"
 #include "runtime/routerctl/names.h"
@@ -46,6 +48,32 @@ Result<bool> isDirectory(const std::string& path) {
   struct stat st {};
   if (::stat(path.c_str(), &st) != 0) return sysError(errno, "'{}'", path);
   return S_ISDIR(st.st_mode);
+}
+
+// The supervisor reads these again in a life of its own, which has another working directory; and a
+// definition is the same from wherever it is spawned.
+void makePathsAbsolute(RouterSpec& spec, const std::string& directory) {
+  const auto fix = [&](std::string& path) {
+    if (!path.empty() && path.front() != '/') path = directory + "/" + path;
+  };
+  std::visit(
+      [&](auto& egress) {
+        if constexpr (requires { egress.profile; }) fix(egress.profile);
+        if constexpr (requires { egress.auth; }) {
+          if (egress.auth) fix(*egress.auth);
+        }
+        if constexpr (requires { egress.torrc; }) {
+          if (egress.torrc) fix(*egress.torrc);
+        }
+      },
+      spec.egress);
+}
+
+Result<std::string> workingDirectory() {
+  char path[PATH_MAX];
+  if (::getcwd(path, sizeof path) == nullptr)
+    return sysError(errno, "ask for the directory we are in");
+  return std::string(path);
 }
 
 }  // namespace
@@ -121,6 +149,8 @@ tl::expected<Definitions, Failure> readPaths(CommandContext& context,
   options.known = runningSpecs(context.root);
   auto read = readDefinitions(files, DiskFiles(context.caller.uid), options);
   if (!read) return tl::unexpected<Failure>(invalid(context, std::move(read).error()));
+  ORRERY_TRY_ASSIGN(const std::string directory, workingDirectory());
+  for (RouterSpec& spec : read->routers) makePathsAbsolute(spec, directory);
   if (!read->warnings.empty() && !context.console.mode().json)
     context.console.note(toText(read->warnings));
   return std::move(read).value();
