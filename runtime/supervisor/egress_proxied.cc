@@ -24,7 +24,8 @@ void reportProxy(EgressHost& host, bool running) {
                running ? "tproxy serves" : "tproxy does not run");
 }
 
-// --- Tor ------------------------------------------------------------------------------------------
+// --- Tor
+// ------------------------------------------------------------------------------------------
 
 class TorDriver : public Egress, public ServiceOwner {
  public:
@@ -48,9 +49,7 @@ class TorDriver : public Egress, public ServiceOwner {
     proxy_.stop();
     tor_.stop(std::chrono::milliseconds(1500));  // it saves its guards
   }
-  std::vector<const ServiceRunner*> services() const override {
-    return {&tor_, &proxy_.runner()};
-  }
+  std::vector<const ServiceRunner*> services() const override { return {&tor_, &proxy_.runner()}; }
   ServiceRunner* find(std::string_view service) override {
     if (tor_.state().name == service) return &tor_;
     return proxy_.runner().state().name == service ? &proxy_.runner() : nullptr;
@@ -69,9 +68,7 @@ class TorDriver : public Egress, public ServiceOwner {
     return config;
   }
 
-  Result<std::vector<Gift>> prepareService(ServiceRunner&) override {
-    return std::vector<Gift>{};
-  }
+  Result<std::vector<Gift>> prepareService(ServiceRunner&) override { return std::vector<Gift>{}; }
   void serviceStarted(ServiceRunner&) override { host_.setProgress(0, "Tor: starting"); }
 
   void serviceLine(ServiceRunner&, std::string_view line) override {
@@ -83,7 +80,8 @@ class TorDriver : public Egress, public ServiceOwner {
   }
 
   Status connectControl() {
-    ORRERY_TRY_ASSIGN(UniqueFd fd, connectUnix(torControlSocket(spec_.id)));
+    ORRERY_TRY_ASSIGN(UniqueFd fd, connectTo(torControlSocket(spec_.id),
+                                             hostUser(host_.context().idBase, ServiceKind::tor)));
     ORRERY_TRY(control_.start(
         host_.surroundings().base, std::move(fd), [this](std::string_view line) { take(line); },
         [] {}));
@@ -117,7 +115,8 @@ class TorDriver : public Egress, public ServiceOwner {
   std::string lastError_;
 };
 
-// --- SOCKS5 ---------------------------------------------------------------------------------------
+// --- SOCKS5
+// ---------------------------------------------------------------------------------------
 
 class Socks5Driver : public Egress {
  public:

@@ -218,7 +218,7 @@ class WireGuardDriver : public Egress, public ServiceOwner {
   Status configureGo() {
     // The listener is ours and handed over listening: this connects before the program runs, and is
     // accepted when it does.
-    ORRERY_TRY_ASSIGN(UniqueFd fd, connectUnix(uapiPath()));
+    ORRERY_TRY_ASSIGN(UniqueFd fd, connectTo(uapiPath(), 0));
     awaiting_ = Awaiting::configured;
     ORRERY_TRY(uapi_.start(
         host_.surroundings().base, std::move(fd), [this](std::string_view line) { takeUapi(line); },

@@ -1,5 +1,6 @@
 #include "runtime/supervisor/line_socket.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -29,13 +30,27 @@ Result<UniqueFd> unixSocket(int flags) {
   return fd;
 }
 
+// Who connected, or who listened when we connected (unix(7), SO_PEERCRED).
+Status requirePeer(int socket, uid_t uid) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+    return sysError(errno, "ask who the peer is");
+  if (peer.uid != uid) return sysError(EACCES, "the peer is user {}, not {}", peer.uid, uid);
+  return {};
+}
+
 }  // namespace
 
-Result<UniqueFd> connectUnix(const std::string& path) {
-  ORRERY_TRY_ASSIGN(const sockaddr_un address, addressOf(path));
+Result<UniqueFd> connectTo(const std::string& path, uid_t uid) {
+  // By descriptor, so that what was looked at is what is connected to.
+  ORRERY_TRY_ASSIGN(const UniqueFd place, openFile(path, O_PATH | O_NOFOLLOW));
+  ORRERY_TRY_ASSIGN(const sockaddr_un address,
+                    addressOf(fmt::format("/proc/self/fd/{}", place.get())));
   ORRERY_TRY_ASSIGN(UniqueFd fd, unixSocket(0));
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
     return sysError(errno, "connect to '{}'", path);
+  ORRERY_TRY(requirePeer(fd.get(), uid));
   return fd;
 }
 
@@ -53,11 +68,7 @@ Result<UniqueFd> listenUnix(const std::string& path, mode_t mode) {
 Result<UniqueFd> acceptFrom(int listener, uid_t uid) {
   UniqueFd fd(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
   if (!fd) return sysError(errno, "accept");
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  if (::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
-    return sysError(errno, "ask who connects");
-  if (peer.uid != uid) return sysError(EACCES, "user {} connects in place of {}", peer.uid, uid);
+  ORRERY_TRY(requirePeer(fd.get(), uid));
   return fd;
 }
 

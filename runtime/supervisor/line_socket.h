@@ -11,8 +11,9 @@
 
 namespace orrery {
 
-// Connects to a socket that is there already (blocks only as long as connect(2) on a unix socket).
-Result<UniqueFd> connectUnix(const std::string& path);
+// Connects to a socket that `uid` listens on, in a directory that may be `uid`'s own: a link is not
+// followed (ECONNREFUSED), and another listener is refused (EACCES). Blocks only as connect(2) does.
+Result<UniqueFd> connectTo(const std::string& path, uid_t uid);
 // Listens; a stale socket is replaced. `mode` is the file's.
 Result<UniqueFd> listenUnix(const std::string& path, mode_t mode);
 // accept4(2); the peer must be `uid` by SO_PEERCRED, else EACCES.

@@ -101,6 +101,7 @@ Status ServiceRunner::tryStart() {
   request.filter = filter;
   request.wantSeccompListener = spec_.listensForViolations;
   request.cgroups = at_.cgroups;
+  request.landlock = true;
   request.fds = {{writer.get(), 1}, {writer.get(), 2}};
   for (const auto& gift : gifts) request.fds.emplace_back(gift.fd.get(), gift.number);
   ORRERY_TRY_ASSIGN(SandboxedChild child, spawnSandboxed(request));
