@@ -185,8 +185,22 @@ def socks_hello(sock, port):
     sock.recv(10, socket.MSG_WAITALL)
 
 
-def download(net, proxy, port, megabytes):
-    """MB/s: bytes are thrown away in the kernel (MSG_TRUNC), so that the client costs little."""
+def cpu_ns(proxy):
+    """CPU time of a proxy and its children so far (schedstat: nanoseconds, where stat has ticks)."""
+    if isinstance(proxy, Direct):
+        return 0
+    pid = proxy.process.pid
+    with open(f"/proc/{pid}/task/{pid}/children") as f:
+        pids = [pid, *f.read().split()]
+    total = 0
+    for each in pids:
+        with open(f"/proc/{each}/schedstat") as f:
+            total += int(f.read().split()[0])
+    return total
+
+
+def download(net, proxy, port, megabytes, spent):
+    """MB/s, and what `spent` says before the end: bytes are thrown away in the kernel (MSG_TRUNC), so that the client costs little."""
     asked = proxy.port if isinstance(proxy, Direct) else port
     sock = connect(net.client, SERVER, asked)
     if getattr(proxy, "handshake", False):
@@ -205,8 +219,9 @@ def download(net, proxy, port, megabytes):
             raise SystemExit(f"{type(proxy).__name__}: the stream ended after {got} bytes")
         got += n
     seconds = time.monotonic() - begin
+    cost = spent()
     sock.close()
-    return got / seconds / 1e6
+    return got / seconds / 1e6, cost
 
 
 def pss_kib(pid):
@@ -267,14 +282,17 @@ def main():
     try:
         for server, socks_port in servers.items():
             port = WEB if server == "microsocks" else SOURCE
-            figures = {}
+            figures, cpu = {}, {}
             for _ in range(args.rounds):
                 for kind in (Tproxy, Socat, Redsocks, Direct):
                     proxy = kind(net, args.build, socks_port)
-                    figures.setdefault(kind.__name__.lower(), []).append(
-                        download(net, proxy, port, args.mb))
+                    before = cpu_ns(proxy)
+                    speed, spent = download(net, proxy, port, args.mb, lambda: cpu_ns(proxy))
+                    figures.setdefault(kind.__name__.lower(), []).append(speed)
+                    cpu.setdefault(kind.__name__.lower(), []).append((spent - before) / args.mb / 1e3)
                     proxy.close()
             report["servers"][server] = summary(server, figures)
+            report["servers"][server]["cpu_us_per_mb"] = cpu
         stop(running.pop())
         report["memory"] = memory(net, args.build, args.connections)
         print(json.dumps(report["memory"], indent=1))

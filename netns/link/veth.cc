@@ -87,6 +87,19 @@ Result<bool> awaitEnd(RtnlMonitor& monitor, int index) {
   }
 }
 
+// A dying port goes by itself; only its name is in the way. To take that from it is done at once,
+// to delete it waits for RCU grace periods (some 20 ms).
+Status dismiss(Rtnl& rtnl, const IfName& name, int index) {
+  ifinfomsg head = linkHeader();
+  head.ifi_index = index;
+  Status renamed = rtnl.request(
+      NlMessage(fmt::format("take the name of dying link '{}'", name.str()), RTM_NEWLINK, 0, head)
+          .putString(IFLA_IFNAME, fmt::format("gone-{}", index)));
+  if (renamed || renamed.error().err == ENODEV) return {};
+  // Before Linux 6.2 (dev_change_name(), net/core/dev.c) a link that is up keeps its name.
+  return deleteLink(rtnl, name);
+}
+
 // True if the name was held by a dying pair, which is gone now. (A namespace whose last socket was
 // closed a moment ago looks alive until an RCU grace period is over.)
 Result<bool> clearDying(Rtnl& rtnl, const VethEnd& port) {
@@ -96,7 +109,7 @@ Result<bool> clearDying(Rtnl& rtnl, const VethEnd& port) {
   if (link->kind != "veth" || !link->peerNsid) return false;
   ORRERY_TRY_ASSIGN(const bool dying, peerIsDying(rtnl, *link));
   if (!dying) return awaitEnd(monitor, link->index);
-  ORRERY_TRY(deleteLink(rtnl, port.name));
+  ORRERY_TRY(dismiss(rtnl, port.name, link->index));
   return true;
 }
 

@@ -44,9 +44,9 @@ Result<NetnsFd> openPath(const std::string& path) {
 }
 
 struct Visit {
-  int netns;
-  void (*function)(void*);
-  void* context;
+  int netns = -1;
+  void (*function)(void*) = nullptr;
+  void* context = nullptr;
   int err = 0;
 };
 

@@ -13,7 +13,7 @@ namespace {
 
 // The kernel fills datagrams of a dump up to 32 KiB if the reader's buffer is that large
 // (netlink_dump(), af_netlink.c).
-constexpr std::size_t kBuffer = 32 * 1024;
+constexpr std::size_t kBuffer = std::size_t{32} * 1024;
 // A monitor reads late at times; the default of 208 KiB loses events of a few hundred links.
 constexpr int kMonitorBuffer = 4 << 20;
 // An answer to a request is there when sendmsg(2) returns, or a moment later for a dump. A socket

@@ -12,7 +12,8 @@
 namespace orrery::nft {
 namespace {
 
-constexpr std::size_t kReceiveBytes = 64 * 1024;  // a dump message is at most 32 KiB
+constexpr std::size_t kDefaultSendBuffer = std::size_t{128} * 1024;  // wmem_default is 208 KiB
+constexpr std::size_t kReceiveBytes = std::size_t{64} * 1024;  // a dump message is at most 32 KiB
 
 std::uint16_t nfType(std::uint16_t type) {
   return static_cast<std::uint16_t>(NFNL_SUBSYS_NFTABLES << 8 | type);
@@ -131,7 +132,7 @@ Status Batch::commit() {
   ++messages_;
   socket_.setCost({socket_.cost().sends + 1, socket_.cost().messages + messages_,
                    socket_.cost().bytes + used_});
-  if (used_ > 128 * 1024) {  // above the default wmem_max; FORCE needs the first user namespace
+  if (used_ > kDefaultSendBuffer) {  // FORCE needs the first user namespace
     const int size = static_cast<int>(2 * used_);
     if (::setsockopt(socket_.fd(), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) != 0)
       (void)::setsockopt(socket_.fd(), SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
@@ -150,7 +151,7 @@ Status Batch::readReplies(std::uint32_t lastSequence) {
     if (!got) return tl::unexpected<Error>(std::move(got).error());
     if (*got == 0) break;
     int left = static_cast<int>(*got);
-    for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer.data()); mnl_nlmsg_ok(m, left);
+    for (const auto* m = reinterpret_cast<const nlmsghdr*>(buffer.data()); mnl_nlmsg_ok(m, left);
          m = mnl_nlmsg_next(m, &left)) {
       if (m->nlmsg_type != NLMSG_ERROR) continue;
       std::string text;
@@ -180,7 +181,7 @@ Result<bool> ask(NftSocket& socket, std::uint16_t type, std::uint8_t family, boo
   for (;;) {
     ORRERY_TRY_ASSIGN(const std::size_t got, receive(socket, buffer, 0));
     int left = static_cast<int>(got);
-    for (auto* m = reinterpret_cast<const nlmsghdr*>(buffer.data()); mnl_nlmsg_ok(m, left);
+    for (const auto* m = reinterpret_cast<const nlmsghdr*>(buffer.data()); mnl_nlmsg_ok(m, left);
          m = mnl_nlmsg_next(m, &left)) {
       if (m->nlmsg_seq != sequence) continue;
       interrupted = interrupted || (m->nlmsg_flags & NLM_F_DUMP_INTR) != 0;

@@ -30,7 +30,8 @@ class Batch {
   // All of it takes effect or nothing does. May be called once.
   Status commit();
 
-  static constexpr std::size_t kRoom = 48 * 1024;  // bytes; netlink attributes end at 64 KiB
+  // Bytes; netlink attributes end at 64 KiB.
+  static constexpr std::size_t kRoom = std::size_t{48} * 1024;
 
  private:
   void advance();

@@ -153,6 +153,7 @@ Op test(bool negated, KeyType type, const std::vector<KeyRange>& ranges) {
 template <class T, class F>
 Op testEach(bool negated, KeyType type, const std::vector<T>& values, F encode) {
   std::vector<KeyRange> ranges;
+  ranges.reserve(values.size());
   for (const T& value : values) ranges.push_back({encode(value), encode(value)});
   return test(negated, type, ranges);
 }

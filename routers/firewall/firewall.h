@@ -3,7 +3,7 @@
 // Each is complete and deny-by-default: every base chain's policy is drop, so it can be applied
 // before the first link exists, and needs no change when links, leases or tunnels come and go:
 // links are matched by the names that they will have. The structure of namespaces is the first wall
-// (design.md, section 3); this is the second.
+// (docs/ARCHITECTURE.md); this is the second.
 //
 //   lanRuleset     direct:               LAN and uplink in one namespace, NAT between them
 //                  openvpn, wireguard:   the same with the tunnel as the only uplink; clients' DNS

@@ -4,12 +4,13 @@ namespace orrery {
 namespace {
 
 Status applyJournalled(const Step& step, World& world, Journal& journal) {
+  if (Status admitted = world.admit(step); !admitted)
+    return wrap(std::move(admitted).error(), "{}", toText(step));
   ORRERY_TRY(journal.intend(step));
   Status applied = world.apply(step);
   if (applied) return journal.done();
   Error first = std::move(applied).error();
-  if (Status noted = journal.failed(); !noted)
-    first.also.push_back(std::move(noted).error());
+  if (Status noted = journal.failed(); !noted) first.also.push_back(std::move(noted).error());
   return wrap(std::move(first), "{}", toText(step));
 }
 

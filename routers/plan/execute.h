@@ -11,6 +11,10 @@ namespace orrery {
 class World {
  public:
   virtual ~World() = default;
+  // Asked before a step is written down: an error if it would make what is there already. A step
+  // that is cut off before it came to anything is undone all the same, and must not take away what
+  // was somebody else's.
+  virtual Status admit(const Step&) { return {}; }
   virtual Status apply(const Step& step) = 0;
 };
 
@@ -27,7 +31,8 @@ class Journal {
 // too. One failed undo does not stop the others; such errors are in Error::also.
 Status execute(const Plan& plan, World& world, Journal& journal);
 
-// Every step even if some fail, for taking down: the first error comes back, with the rest in `also`.
+// Every step even if some fail, for taking down: the first error comes back, with the rest in
+// `also`.
 Status executeAll(const Plan& plan, World& world, Journal& journal);
 
 }  // namespace orrery

@@ -19,7 +19,50 @@ std::set<std::string> removedNamespaces(const std::vector<const Resource*>& remo
   return names;
 }
 
+bool isLink(const Resource& resource) {
+  return std::holds_alternative<BridgeResource>(resource) ||
+         std::holds_alternative<VethResource>(resource) ||
+         std::holds_alternative<NicResource>(resource);
+}
+
+using Resources = std::map<std::string, const Resource*>;  // by key
+
+// Namespace and name of links that are wanted otherwise than they are.
+std::set<std::pair<std::string, std::string>> replacedLinks(const Resources& wanted,
+                                                            const std::vector<Resource>& have) {
+  std::set<std::pair<std::string, std::string>> links;
+  for (const Resource& resource : have) {
+    const auto found = wanted.find(key(resource));
+    if (isLink(resource) && found != wanted.end() && !(*found->second == resource))
+      links.emplace(*netnsOf(resource), linkOf(resource)->str());
+  }
+  return links;
+}
+
+bool isOnOneOf(const std::set<std::pair<std::string, std::string>>& links,
+               const Resource& resource) {
+  const IfName* link = linkOf(resource);
+  return link != nullptr && !isLink(resource) &&
+         links.contains(std::pair(*netnsOf(resource), link->str()));
+}
+
 }  // namespace
+
+const IfName* linkOf(const Resource& resource) {
+  return std::visit(
+      [](const auto& r) -> const IfName* {
+        if constexpr (requires { r.interface; })
+          return &r.interface;
+        else if constexpr (requires {
+                             r.netns;
+                             r.name;
+                           })
+          return &r.name;
+        else
+          return nullptr;
+      },
+      resource);
+}
 
 const std::string* netnsOf(const Resource& resource) {
   return std::visit(
@@ -33,13 +76,16 @@ const std::string* netnsOf(const Resource& resource) {
 }
 
 Plan makePlan(const std::vector<Resource>& want, const std::vector<Resource>& have) {
-  std::map<std::string, const Resource*> wanted;
+  Resources wanted;
   for (const Resource& resource : want) wanted.emplace(key(resource), &resource);
-  std::map<std::string, const Resource*> present;
+  const auto replaced = replacedLinks(wanted, have);
+  Resources present;
   std::vector<const Resource*> removed;
   for (const Resource& resource : have) {
-    present.insert_or_assign(key(resource), &resource);
-    if (!wanted.contains(key(resource))) removed.push_back(&resource);
+    if (!wanted.contains(key(resource)) || isOnOneOf(replaced, resource))
+      removed.push_back(&resource);
+    else
+      present.insert_or_assign(key(resource), &resource);
   }
   const std::set<std::string> dying = removedNamespaces(removed);
 

@@ -4,7 +4,9 @@ namespace orrery {
 namespace {
 
 // A namespace's name in text: the host's has none.
-std::string place(const std::string& netns) { return netns.empty() ? "the host" : netns; }
+std::string place(const std::string& netns) {
+  return netns.empty() ? "the host" : netns;
+}
 
 struct KeyOf {
   std::string operator()(const DirectoryResource& r) const { return "directory " + r.path; }
@@ -47,8 +49,10 @@ struct TextOf {
   }
   std::string operator()(const NetnsResource& r) const { return "network namespace " + r.name; }
   std::string operator()(const SysctlsResource& r) const {
-    std::string text = "sysctls in " + place(r.netns) + ":";
-    for (const auto& [name, value] : r.values) text += fmt::format(" {}={}", name, value);
+    // One of them tells what the namespace is for; the rest would hide it.
+    std::string text = fmt::format("{} sysctls in {}", r.values.size(), place(r.netns));
+    for (const auto& [name, value] : r.values)
+      if (name == "ipv4/ip_forward") text += ", ip_forward=" + value;
     return text;
   }
   std::string operator()(const RulesetResource& r) const {
@@ -62,8 +66,8 @@ struct TextOf {
                        r.ruleset.tables.size(), chains, rules);
   }
   std::string operator()(const BridgeResource& r) const {
-    return fmt::format("bridge {} in {}, {}, mtu {}", r.name.str(), place(r.netns),
-                       toString(r.mac), r.mtu);
+    return fmt::format("bridge {} in {}, {}, mtu {}", r.name.str(), place(r.netns), toString(r.mac),
+                       r.mtu);
   }
   std::string operator()(const VethResource& r) const {
     std::string text =
@@ -74,8 +78,13 @@ struct TextOf {
     return text;
   }
   std::string operator()(const NicResource& r) const {
-    return fmt::format("NIC {} ({}) of the host as {} ({}) in {}", r.hostName,
-                       toString(r.hostMac), r.name.str(), toString(r.mac), place(r.netns));
+    // A plan that is only shown may know no more of the NIC than what it is found by.
+    const auto both = [](const std::string& name, const Mac& mac) {
+      if (mac == Mac{}) return name;
+      return name.empty() ? toString(mac) : fmt::format("{} ({})", name, toString(mac));
+    };
+    return fmt::format("NIC {} of the host as {} in {}", both(r.hostName, r.hostMac),
+                       both(r.name.str(), r.mac), place(r.netns));
   }
   std::string operator()(const LinkUpResource& r) const {
     return fmt::format("link {} in {} up", r.name.str(), place(r.netns));
@@ -85,8 +94,7 @@ struct TextOf {
                        place(r.netns));
   }
   std::string operator()(const RouteResource& r) const {
-    std::string text =
-        fmt::format("{}route {}", r.local ? "local " : "", toString(r.destination));
+    std::string text = fmt::format("{}route {}", r.local ? "local " : "", toString(r.destination));
     if (r.gateway) text += " via " + toString(*r.gateway);
     text += fmt::format(" dev {} in {}", r.interface.str(), place(r.netns));
     if (r.table != 254) text += fmt::format(" table {}", r.table);
@@ -106,11 +114,17 @@ struct TextOf {
 
 }  // namespace
 
-Step inverse(const Step& step) { return Step{step.after, step.before}; }
+Step inverse(const Step& step) {
+  return Step{step.after, step.before};
+}
 
-std::string key(const Resource& resource) { return std::visit(KeyOf{}, resource); }
+std::string key(const Resource& resource) {
+  return std::visit(KeyOf{}, resource);
+}
 
-std::string toText(const Resource& resource) { return std::visit(TextOf{}, resource); }
+std::string toText(const Resource& resource) {
+  return std::visit(TextOf{}, resource);
+}
 
 std::string toText(const Step& step) {
   if (step.before && step.after) return "~ " + toText(*step.after);

@@ -1,8 +1,9 @@
 // The things a router is made of in the kernel and on disk, as values.
 //
-// A desired state is an ordered list of resources: each one may rely on those before it, so creation
-// runs forwards and removal backwards. A step replaces `before` by `after`; its inverse swaps them.
-// So undo is data: it can be printed, journalled before it runs, and replayed after a crash.
+// A desired state is an ordered list of resources: each one may rely on those before it, so
+// creation runs forwards and removal backwards. A step replaces `before` by `after`; its inverse
+// swaps them. So undo is data: it can be printed, journalled before it runs, and replayed after a
+// crash.
 //
 // The network namespace "" is the host's (the one routerctl runs in).
 #pragma once
@@ -71,10 +72,10 @@ struct NicResource {
   Mac hostMac;
   bool hostUp = false;
   std::uint16_t hostMtu = 1500;
-  Mac permanentMac;      // by which it is found again after a crash
+  Mac permanentMac;  // by which it is found again after a crash
   std::string netns;
-  IfName name;           // in the router
-  Mac mac;               // worn in the router
+  IfName name;  // in the router
+  Mac mac;      // worn in the router
   friend bool operator==(const NicResource&, const NicResource&) = default;
 };
 struct LinkUpResource {
@@ -90,11 +91,11 @@ struct AddressResource {
 };
 struct RouteResource {
   std::string netns;
-  Prefix4 destination;         // 0.0.0.0/0: default
+  Prefix4 destination;  // 0.0.0.0/0: default
   std::optional<Ipv4> gateway;
   IfName interface;
-  std::uint32_t table = 254;   // RT_TABLE_MAIN
-  bool local = false;          // RTN_LOCAL (tproxy)
+  std::uint32_t table = 254;  // RT_TABLE_MAIN
+  bool local = false;         // RTN_LOCAL (tproxy)
   friend bool operator==(const RouteResource&, const RouteResource&) = default;
 };
 struct MarkRuleResource {  // ip rule: fwmark → table

@@ -28,6 +28,9 @@ ServiceSpec openvpnService(const ServiceContext& at, const OpenVpnEgress& egress
       "--ifconfig-noexec", "--route-noexec", "--persist-tun", "--script-security", "1",
       "--nobind", "--auth-nocache", "--verb", "3", "--suppress-timestamps",
       "--connect-retry", "1", "60", "--resolv-retry", "0",
+      // A server that says nothing at all (openvpn(8): for UDP, too) is given up, and told to whoever
+      // waits, long before the 60 s that a handshake may take.
+      "--connect-timeout", "10",
       "--management", "/run/openvpn/socket", "unix", "--management-client",
       // It waits for us to listen before it connects, so that no push is missed.
       "--management-hold"};

@@ -93,7 +93,7 @@ class SetChecker {
   void checkUplinkExists(const PlacedRouter& router) {
     const auto* uplink = std::get_if<RouterUplink>(&router.spec.uplink);
     if (uplink == nullptr) return;
-    if (declared_.count(RouterId{router.spec.id.network, uplink->router}) != 0) return;
+    if (declared_.contains(RouterId{router.spec.id.network, uplink->router})) return;
     std::vector<std::string> candidates;
     std::string elsewhere;
     for (const RouterId& other : declared_) {
@@ -126,7 +126,7 @@ class SetChecker {
     }
     if (path.size() < 2 || path.back() != &router) return;
     if (std::any_of(walked.begin(), walked.end(),
-                    [&](const PlacedRouter* r) { return inReportedCycle_.count(r) != 0; })) {
+                    [&](const PlacedRouter* r) { return inReportedCycle_.contains(r); })) {
       return;
     }
     inReportedCycle_.insert(walked.begin(), walked.end());

@@ -1,4 +1,4 @@
-// Where a command's words go: data to standard output, the rest to standard error (design.md §6).
+// Where a command's words go: data to standard output, the rest to standard error.
 //
 // --json: one JSON document for a command, one line each for streams, errors as {"error":…}.
 // --quiet: data only. Colour only where the mode says so; main decides that, once.
@@ -16,7 +16,7 @@
 
 namespace orrery {
 
-// Exit codes of routerctl (design.md §6). `exec` and `run` end with their child's code instead.
+// Exit codes of routerctl. `exec` and `run` end with their child's code instead.
 enum class ExitCode : int {
   ok = 0,
   failed = 1,

@@ -51,6 +51,25 @@ tl::unexpected<Error> refused(const ControlReply& reply) {
   return tl::unexpected<Error>(std::move(e));
 }
 
+// The time is up. A supervisor that answers knows what the router still waits for.
+tl::unexpected<Error> timeIsUp(ControlClient& client, RouterPhase wanted) {
+  constexpr std::chrono::seconds kPatience{2};
+  Error e;
+  e.err = ETIMEDOUT;
+  const auto now = client.request({.verb = std::string(verb::kStatus)}, after(kPatience));
+  if (!now) return tl::unexpected<Error>(now.error());
+  const auto state = stateFromJson(*now);
+  if (!state) return tl::unexpected<Error>(state.error());
+  e.message = fmt::format("not {} within the time given", toString(wanted));
+  if (const Rung* rung = firstUnsettled(*state)) {
+    std::string detail = rung->detail;
+    if (detail.empty() && state->progress) detail = state->progress->text;
+    e.message += fmt::format(": {} is {}{}{}", rung->rung, toString(rung->state),
+                             detail.empty() ? "" : ": ", printable(detail));
+  }
+  return tl::unexpected<Error>(std::move(e));
+}
+
 }  // namespace
 
 Deadline after(std::chrono::milliseconds time) {
@@ -144,11 +163,13 @@ Result<RouterState> waitForPhase(ControlClient& client, RouterPhase wanted, Dead
   ORRERY_TRY_ASSIGN(RouterState state, client.subscribe(deadline));
   const auto settled = [&] { return state.phase == wanted || state.phase == RouterPhase::failed; };
   while (!settled()) {
-    ORRERY_TRY_ASSIGN(const Event event, client.nextEvent(deadline));
-    if (onEvent) onEvent(event);
-    if (event.name != kPhaseEvent) continue;
-    const auto phase = parseRouterPhase(fieldOf(event, "phase"));
-    if (!phase) return error("unknown phase '{}'", printable(fieldOf(event, "phase")));
+    const auto event = client.nextEvent(deadline);
+    if (!event && event.error().err == ETIMEDOUT) return timeIsUp(client, wanted);
+    if (!event) return tl::unexpected<Error>(event.error());
+    if (onEvent) onEvent(*event);
+    if (event->name != kPhaseEvent) continue;
+    const auto phase = parseRouterPhase(fieldOf(*event, "phase"));
+    if (!phase) return error("unknown phase '{}'", printable(fieldOf(*event, "phase")));
     state.phase = *phase;
     if (!settled()) continue;
     // The event says that it happened, the state why: asked once, and only now.

@@ -10,7 +10,7 @@ RouterPaths::RouterPaths(const RouterId& id, const std::string& root) {
   control = runDir + "/control";
   logDir = runDir + "/log";
   events = logDir + "/events";
-  leases = runDir + "/dnsmasq/leases";
+  leases = runDir + "/dnsmasq/run/leases";
   attachments = runDir + "/attachments";
   libDir = fmt::format("{}{}/{}/{}", root, kLibDirectory, id.network, id.name);
   portalDir = fmt::format("{}{}/{}.router.{}", root, kPortalsDirectory, id.name, id.network);

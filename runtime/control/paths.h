@@ -1,4 +1,4 @@
-// Where a router keeps what on disk (design.md §7). Pure: computes names, touches nothing.
+// Where a router keeps what on disk. Pure: computes names, touches nothing.
 //
 // `root` is put before every absolute path and is "" outside of tests.
 #pragma once
@@ -28,7 +28,7 @@ struct RouterPaths {
   std::string control;       // <runDir>/control, 0600: unix socket of the supervisor
   std::string logDir;        // <runDir>/log
   std::string events;        // <runDir>/log/events, one JSON event a line, bounded
-  std::string leases;        // <runDir>/dnsmasq/leases, dnsmasq's own format
+  std::string leases;        // <runDir>/dnsmasq/run/leases, dnsmasq's own format
   std::string attachments;   // <runDir>/attachments, one JSON file for each attached client
   std::string libDir;        // /var/lib/orrery/<network>/<router>: survives a reboot
   std::string portalDir;     // /run/multiverse/portals/<router>.router.<network>

@@ -1,4 +1,4 @@
-// The portal of a router, as Multiverse's VMs have it (design.md §7): two files in
+// The portal of a router, as Multiverse's VMs have it: two files in
 // /run/multiverse/portals/<router>.router.<network>/.
 //
 //   status.out       one JSON event a line, with "seconds" since the supervisor's start; readable

@@ -10,9 +10,11 @@
 #include "runtime/engine/operations.h"
 #include "runtime/engine/placement.h"
 #include "runtime/engine/programs.h"
+#include "runtime/engine/remake.h"
 #include "runtime/engine/router_store.h"
 #include "runtime/engine/supervisor_process.h"
 #include "sandbox/base/file.h"
+#include "sandbox/base/strings.h"
 
 namespace orrery {
 namespace {
@@ -46,16 +48,20 @@ Status refuseOrphans(const std::vector<RouterId>& routers) {
     ORRERY_TRY_ASSIGN(const auto downstream, routersDownstream(id));
     for (const RouterId& other : downstream)
       if (std::ranges::find(routers, other) == routers.end())
-        return error("router '{}' is the uplink of '{}'; destroy that too, or use --force",
-                     id.name, other.name);
+        return error("router '{}' is the uplink of '{}'; destroy that too, or use --force", id.name,
+                     other.name);
   }
   return {};
 }
 
+// What of a router survives a reboot (tor's guards) goes with a router that is destroyed, and stays
+// for the next spawn of one that was only half made.
+enum class Kept { nothing, state };
+
 class Destroyer {
  public:
-  Destroyer(const CgroupTree* cgroups, std::string supervisor)
-      : supervisors_(std::move(supervisor)), world_(supervisors_, cgroups) {}
+  Destroyer(const CgroupTree* cgroups, std::string supervisor, Kept kept)
+      : supervisors_(std::move(supervisor)), world_(supervisors_, cgroups), kept_(kept) {}
 
   Result<DestroyReport> run(const std::vector<RouterId>& order, ProgressSink& progress) {
     std::optional<Error> first;
@@ -82,12 +88,20 @@ class Destroyer {
     ORRERY_TRY_ASSIGN(const auto present, readJournal(paths.journal));
     ORRERY_TRY_ASSIGN(FileJournal journal, FileJournal::open(paths.journal));
     ORRERY_TRY(executeAll(makePlan({}, present), world_, journal));
-    return forgetRouter(id, true);
+    return forgetRouter(id, kept_ == Kept::nothing);
   }
 
   SupervisorProcesses supervisors_;
   KernelWorld world_;
+  Kept kept_;
 };
+
+Result<std::optional<CgroupTree>> cgroupsIfAny() {
+  auto cgroups = CgroupTree::probe();
+  if (cgroups) return std::optional<CgroupTree>(std::move(*cgroups));
+  if (cgroups.error().err == kNoCgroups) return std::optional<CgroupTree>{};
+  return tl::unexpected<Error>(std::move(cgroups).error());
+}
 
 }  // namespace
 
@@ -100,8 +114,8 @@ Result<DestroyReport> destroy(const std::vector<RouterId>& routers, const Destro
   if (!options.force) ORRERY_TRY(refuseOrphans(routers));
   ORRERY_TRY_ASSIGN(const auto order, inStopOrder(routers));
   ORRERY_TRY_ASSIGN(const std::string libexec, libexecDirectory());
-  const auto cgroups = CgroupTree::probe();
-  Destroyer destroyer(cgroups ? &*cgroups : nullptr, libexec + "/orrery-supervisor");
+  ORRERY_TRY_ASSIGN(const auto cgroups, cgroupsIfAny());
+  Destroyer destroyer(cgroups ? &*cgroups : nullptr, libexec + "/orrery-supervisor", Kept::nothing);
   return destroyer.run(order, progress);
 }
 
@@ -112,38 +126,84 @@ class Silent : public ProgressSink {
   void report(const Progress&) override {}
 };
 
-// A router whose supervisor is gone and whose journal does not end in one, or has no definition.
+// A router that was never whole, and is not being made at the moment: we hold the lock.
 Result<bool> isRemains(const RouterId& id, SupervisorProcesses& supervisors) {
   ORRERY_TRY_ASSIGN(const bool running, supervisors.running(id));
   if (running) return false;
   const auto present = readJournal(RouterPaths(id).journal);
   if (!present) return false;  // unreadable: not ours to guess at
-  return std::ranges::none_of(*present, [](const Resource& resource) {
-    return std::holds_alternative<SupervisorResource>(resource);
-  });
+  return !endsInSupervisor(*present);
+}
+
+Status removeHalfMade(const std::vector<RouterId>& routers, Destroyer& destroyer,
+                      GcReport& report) {
+  if (routers.empty()) return {};
+  for (const RouterId& id : routers) {
+    ORRERY_TRY_ASSIGN(const auto present, readJournal(RouterPaths(id).journal));
+    for (const Resource& resource : present) report.removed.push_back(toText(resource));
+    if (present.empty()) report.removed.push_back("directory " + RouterPaths(id).runDir);
+  }
+  ORRERY_TRY_ASSIGN(const auto order, inStopOrder(routers));
+  Silent silent;
+  ORRERY_TRY(destroyer.run(order, silent));
+  return {};
+}
+
+Status removeIdSlots(const std::set<std::string>& owners, GcReport& report) {
+  const std::string directory = "/run/orrery/ids";
+  ORRERY_TRY_ASSIGN(const auto names, listDirectory(directory));
+  for (const std::string& name : names) {
+    const std::string path = directory + "/" + name;
+    ORRERY_TRY_ASSIGN(const std::string owner, readFile(path));
+    if (owners.contains(std::string(trim(owner)))) continue;
+    ORRERY_TRY(removeFile(path));
+    report.removed.push_back("file " + path);
+  }
+  return {};
+}
+
+// Groups with somebody in them are left: who made them, and why, is not known.
+Status removeCgroups(const CgroupTree& cgroups, const std::vector<RouterId>& routers,
+                     GcReport& report) {
+  ORRERY_TRY_ASSIGN(const auto groups, cgroups.list());
+  for (const std::string& group : groups) {
+    if (std::ranges::any_of(routers, [&](const RouterId& id) {
+          const std::string own = id.network + "/" + id.name;
+          return group == own || group.starts_with(own + "/");
+        }))
+      continue;
+    ORRERY_TRY_ASSIGN(const auto members, cgroups.members(group));
+    if (!members.empty()) continue;
+    Status removed = cgroups.remove(group);
+    if (!removed && removed.error().err == EBUSY) continue;
+    ORRERY_TRY(std::move(removed));
+    report.removed.push_back("cgroup " + group);
+  }
+  return {};
 }
 
 }  // namespace
 
 Result<GcReport> gc() {
   ORRERY_TRY_ASSIGN(const std::string libexec, libexecDirectory());
+  ORRERY_TRY_ASSIGN(const auto cgroups, cgroupsIfAny());
   SupervisorProcesses supervisors(libexec + "/orrery-supervisor");
+  GcReport report;
+  ORRERY_TRY_ASSIGN(const StoreLock lock, StoreLock::acquire());
   ORRERY_TRY_ASSIGN(const auto routers, listRouters());
   std::vector<RouterId> remains;
-  GcReport report;
-  {
-    ORRERY_TRY_ASSIGN(const StoreLock lock, StoreLock::acquire());
-    for (const RouterId& id : routers) {
-      ORRERY_TRY_ASSIGN(const bool left, isRemains(id, supervisors));
-      if (!left) continue;
-      remains.push_back(id);
-      ORRERY_TRY_ASSIGN(const auto present, readJournal(RouterPaths(id).journal));
-      for (const Resource& resource : present) report.removed.push_back(toText(resource));
-    }
+  for (const RouterId& id : routers) {
+    ORRERY_TRY_ASSIGN(const bool left, isRemains(id, supervisors));
+    if (left) remains.push_back(id);
   }
-  if (remains.empty()) return report;
-  Silent silent;
-  ORRERY_TRY(destroy(remains, DestroyOptions{.force = true}, silent));
+  Destroyer destroyer(cgroups ? &*cgroups : nullptr, libexec + "/orrery-supervisor", Kept::state);
+  ORRERY_TRY(removeHalfMade(remains, destroyer, report));
+  ORRERY_TRY_ASSIGN(const auto living, listRouters());
+  std::set<std::string> owners;
+  for (const RouterId& id : living) owners.insert(id.text());
+  ORRERY_TRY(removeIdSlots(owners, report));
+  if (cgroups) ORRERY_TRY(removeCgroups(*cgroups, living, report));
+  ORRERY_TRY(removeEmptyStore());
   return report;
 }
 

@@ -12,6 +12,7 @@ namespace orrery {
 namespace {
 
 constexpr std::size_t kMaxJournal = 16 << 20;  // bytes
+constexpr const char* kDone = "{\"done\":true}\n";
 
 Json toJson(const Step& step) {
   Json json = Json::object();
@@ -42,18 +43,21 @@ void take(std::vector<Resource>& present, const Step& step, bool certain) {
 }  // namespace
 
 Result<FileJournal> FileJournal::open(const std::string& path) {
-  ORRERY_TRY_ASSIGN(UniqueFd fd,
-                    openFile(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0600));
+  ORRERY_TRY_ASSIGN(UniqueFd fd, openFile(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0600));
   return FileJournal(std::move(fd));
 }
 
 Status FileJournal::intend(const Step& step) {
   return writeAll(fd_.get(), toJson(step).dump() + "\n");
 }
-Status FileJournal::done() { return writeAll(fd_.get(), "{\"done\":true}\n"); }
-Status FileJournal::failed() { return writeAll(fd_.get(), "{\"done\":false}\n"); }
+Status FileJournal::done() {
+  return writeAll(fd_.get(), kDone);
+}
+Status FileJournal::failed() {
+  return writeAll(fd_.get(), "{\"done\":false}\n");
+}
 
-Result<std::vector<Resource>> parseJournal(std::string_view text) {
+Result<JournalContents> parseJournalContents(std::string_view text) {
   std::vector<Resource> present;
   std::optional<Step> pending;
   std::size_t number = 0;
@@ -79,16 +83,33 @@ Result<std::vector<Resource>> parseJournal(std::string_view text) {
     pending = Step{std::move(*before), std::move(*after)};
   }
   if (pending) take(present, *pending, false);
-  return present;
+  return JournalContents{std::move(present), std::move(pending)};
+}
+
+Result<std::vector<Resource>> parseJournal(std::string_view text) {
+  ORRERY_TRY_ASSIGN(JournalContents contents, parseJournalContents(text));
+  return std::move(contents.present);
+}
+
+Result<JournalContents> readJournalContents(const std::string& path) {
+  auto text = readFile(path, kMaxJournal);
+  if (!text && text.error().err == ENOENT) return JournalContents{};
+  if (!text) return tl::unexpected<Error>(std::move(text).error());
+  auto contents = parseJournalContents(*text);
+  if (!contents) return wrap(std::move(contents).error(), "'{}'", path);
+  return contents;
 }
 
 Result<std::vector<Resource>> readJournal(const std::string& path) {
-  auto text = readFile(path, kMaxJournal);
-  if (!text && text.error().err == ENOENT) return std::vector<Resource>{};
-  if (!text) return tl::unexpected<Error>(std::move(text).error());
-  auto resources = parseJournal(*text);
-  if (!resources) return wrap(std::move(resources).error(), "'{}'", path);
-  return resources;
+  ORRERY_TRY_ASSIGN(JournalContents contents, readJournalContents(path));
+  return std::move(contents.present);
+}
+
+Status rewriteJournal(const std::string& path, const std::vector<Resource>& present) {
+  std::string text;
+  for (const Resource& resource : present)
+    text += toJson(Step{std::nullopt, resource}).dump() + "\n" + kDone;
+  return writeFileAtomic(path, text, 0600);
 }
 
 }  // namespace orrery

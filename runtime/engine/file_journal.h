@@ -8,6 +8,7 @@
 // the machine goes what it describes. A torn last line is a step that was never begun.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,11 +30,20 @@ class FileJournal : public Journal {
   UniqueFd fd_;
 };
 
+struct JournalContents {
+  std::vector<Resource> present;  // what may exist, in order of creation
+  std::optional<Step> pending;    // begun, and not known to have taken effect or failed
+};
+Result<JournalContents> readJournalContents(const std::string& path);
+// Writes a journal anew that says no more than what is present: it grows with each restart.
+Status rewriteJournal(const std::string& path, const std::vector<Resource>& present);
+
 // What may exist by the journal's word, in order of creation: the effects of all steps that were
 // done, or begun and not known to have failed. A missing journal is an empty list.
 Result<std::vector<Resource>> readJournal(const std::string& path);
 
 // The same on text. Errors name the line.
 Result<std::vector<Resource>> parseJournal(std::string_view text);
+Result<JournalContents> parseJournalContents(std::string_view text);
 
 }  // namespace orrery

@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "netns/addr/address.h"
@@ -13,11 +15,14 @@
 #include "netns/route/route.h"
 #include "routers/kinds/desired.h"
 #include "sandbox/base/file.h"
+#include "sandbox/process/process.h"
 
 namespace orrery {
 namespace {
 
-std::string parentOf(const std::string& path) { return path.substr(0, path.rfind('/')); }
+std::string parentOf(const std::string& path) {
+  return path.substr(0, path.rfind('/'));
+}
 
 bool isGone(const Error& error) {
   return error.err == ENOENT || error.err == ENODEV || error.err == EINVAL;
@@ -68,6 +73,41 @@ CgroupLimits toLimits(const LimitsSpec& limits) {
   return CgroupLimits{limits.cpus, limits.memory, limits.pids};
 }
 
+constexpr std::chrono::seconds kCgroupPatience{5};
+
+// Ends what is left in a group: services whose supervisor was killed, and whose own end by
+// PDEATHSIG is still under way, or that have outlived it.
+Status emptyCgroup(const CgroupTree& cgroups, const std::string& path) {
+  constexpr int kRounds = 16;  // a process may fork between the look and its end
+  const auto deadline = std::chrono::steady_clock::now() + kCgroupPatience;
+  for (int round = 0; round < kRounds; ++round) {
+    ORRERY_TRY_ASSIGN(const auto members, cgroups.members(path));
+    if (members.empty()) return {};
+    std::vector<std::pair<pid_t, PidFd>> held;
+    for (const pid_t pid : members)
+      if (auto process = openPidfd(pid)) held.emplace_back(pid, std::move(*process));
+    // Whoever is a member now, while its descriptor is held, is whom the number meant.
+    ORRERY_TRY_ASSIGN(const auto still, cgroups.members(path));
+    for (const auto& [pid, process] : held)
+      if (std::ranges::binary_search(still, pid)) ORRERY_TRY(sendSignal(process, SIGKILL));
+    for (const auto& [pid, process] : held) {
+      if (!std::ranges::binary_search(still, pid)) continue;
+      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+          deadline - std::chrono::steady_clock::now());
+      ORRERY_TRY_ASSIGN(const bool gone,
+                        waitGone(process, std::max(left, std::chrono::milliseconds(0))));
+      if (!gone) return sysError(EBUSY, "process {} of cgroup '{}' does not end", pid, path);
+    }
+  }
+  return sysError(EBUSY, "processes of cgroup '{}' do not end", path);
+}
+
+// What we wrote, or the beginning of it (a write that was cut off).
+bool holdsOurs(const std::string& path, const std::string& text) {
+  const auto present = readFile(path, text.size() + 1);
+  return !present ? present.error().err != EFBIG : text.starts_with(*present);
+}
+
 }  // namespace
 
 Result<KernelWorld::Place*> KernelWorld::place(const std::string& netns) {
@@ -83,6 +123,19 @@ Result<KernelWorld::Place*> KernelWorld::placeIfAny(const std::string& netns) {
   auto at = place(netns);
   if (!at && isGone(at.error())) return nullptr;
   return at;
+}
+
+Status KernelWorld::admit(const Step& step) {
+  // These two are removed by their name alone. (A link is removed from our own namespace, a file
+  // only if it holds what we wrote.)
+  if (!step.after || step.before) return {};
+  if (const auto* netns = std::get_if<NetnsResource>(&*step.after)) {
+    const std::string path = fmt::format("{}/{}", kNetnsDirectory, netns->name);
+    if (pathExists(path)) return sysError(EEXIST, "'{}'", path);
+  }
+  if (const auto* directory = std::get_if<DirectoryResource>(&*step.after))
+    if (pathExists(directory->path)) return sysError(EEXIST, "'{}'", directory->path);
+  return {};
 }
 
 Status KernelWorld::apply(const Step& step) {
@@ -101,6 +154,10 @@ Status KernelWorld::remove(const Resource& resource) {
 }
 
 Status KernelWorld::replace(const Resource& before, const Resource& after) {
+  // An undo to rules that nobody remembers would be an undo to none.
+  if (const auto* ruleset = std::get_if<RulesetResource>(&after);
+      ruleset != nullptr && ruleset->ruleset.tables.empty())
+    return error("the former rules of '{}' are not known; the present ones stay", ruleset->netns);
   // These replace their old contents in one atomic act; the rest goes and comes anew.
   if (const auto* file = std::get_if<FileResource>(&after))
     return writeFileAtomic(file->path, file->text, file->mode);
@@ -116,7 +173,8 @@ Status KernelWorld::replace(const Resource& before, const Resource& after) {
   return tl::unexpected<Error>(std::move(first));
 }
 
-// --- files ----------------------------------------------------------------------------------------
+// --- files
+// ----------------------------------------------------------------------------------------
 
 Status KernelWorld::createIn(const DirectoryResource& r) {
   ORRERY_TRY(makeDirectories(parentOf(r.path)));
@@ -125,7 +183,9 @@ Status KernelWorld::createIn(const DirectoryResource& r) {
     return sysError(errno, "give '{}' to {}", r.path, r.owner);
   return {};
 }
-Status KernelWorld::removeFrom(const DirectoryResource& r) { return removeTree(r.path); }
+Status KernelWorld::removeFrom(const DirectoryResource& r) {
+  return removeTree(r.path);
+}
 
 Status KernelWorld::createIn(const FileResource& r) {
   ORRERY_TRY(makeDirectories(parentOf(r.path)));
@@ -137,9 +197,13 @@ Status KernelWorld::createIn(const FileResource& r) {
   }
   return {};
 }
-Status KernelWorld::removeFrom(const FileResource& r) { return removeFile(r.path); }
+Status KernelWorld::removeFrom(const FileResource& r) {
+  // A step that was begun and cut off may not have come to make it; then it is somebody else's.
+  return holdsOurs(r.path, r.text) ? removeFile(r.path) : Status{};
+}
 
-// --- namespaces -----------------------------------------------------------------------------------
+// --- namespaces
+// -----------------------------------------------------------------------------------
 
 Status KernelWorld::createIn(const NetnsResource& r) {
   ORRERY_TRY_ASSIGN(const NetnsFd netns, createNetns());
@@ -154,7 +218,9 @@ Status KernelWorld::createIn(const SysctlsResource& r) {
   ORRERY_TRY_ASSIGN(Place * at, place(r.netns));
   return setSysctls(at->netns, r.values);
 }
-Status KernelWorld::removeFrom(const SysctlsResource&) { return {}; }  // they go with the namespace
+Status KernelWorld::removeFrom(const SysctlsResource&) {
+  return {};
+}  // they go with the namespace
 
 Status KernelWorld::createIn(const RulesetResource& r) {
   ORRERY_TRY_ASSIGN(Place * at, place(r.netns));
@@ -172,7 +238,8 @@ Status KernelWorld::removeFrom(const RulesetResource& r) {
   return deleteRuleset(*at->nft);
 }
 
-// --- links ----------------------------------------------------------------------------------------
+// --- links
+// ----------------------------------------------------------------------------------------
 
 Status KernelWorld::createIn(const BridgeResource& r) {
   ORRERY_TRY_ASSIGN(Place * at, place(r.netns));
@@ -235,7 +302,8 @@ Status KernelWorld::removeFrom(const LinkUpResource& r) {
   return at == nullptr ? Status{} : unlessGone(setLinkDown(at->rtnl, r.name));
 }
 
-// --- addresses and routes -------------------------------------------------------------------------
+// --- addresses and routes
+// -------------------------------------------------------------------------
 
 Status KernelWorld::createIn(const AddressResource& r) {
   ORRERY_TRY_ASSIGN(Place * at, place(r.netns));
@@ -264,16 +332,23 @@ Status KernelWorld::removeFrom(const MarkRuleResource& r) {
   return at == nullptr ? Status{} : deleteMarkRule(at->rtnl, r.mark, r.table);
 }
 
-// --- processes ------------------------------------------------------------------------------------
+// --- processes
+// ------------------------------------------------------------------------------------
 
 Status KernelWorld::createIn(const CgroupResource& r) {
   return cgroups_ == nullptr ? Status{} : cgroups_->create(r.path, toLimits(r.limits));
 }
 Status KernelWorld::removeFrom(const CgroupResource& r) {
-  return cgroups_ == nullptr ? Status{} : cgroups_->remove(r.path);
+  if (cgroups_ == nullptr) return {};
+  ORRERY_TRY(emptyCgroup(*cgroups_, r.path));
+  return cgroups_->remove(r.path);
 }
 
-Status KernelWorld::createIn(const SupervisorResource& r) { return supervisors_.start(r.router); }
-Status KernelWorld::removeFrom(const SupervisorResource& r) { return supervisors_.stop(r.router); }
+Status KernelWorld::createIn(const SupervisorResource& r) {
+  return supervisors_.start(r.router);
+}
+Status KernelWorld::removeFrom(const SupervisorResource& r) {
+  return supervisors_.stop(r.router);
+}
 
 }  // namespace orrery

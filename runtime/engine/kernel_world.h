@@ -31,6 +31,7 @@ class KernelWorld : public World {
   KernelWorld(SupervisorControl& supervisors, const CgroupTree* cgroups)
       : supervisors_(supervisors), cgroups_(cgroups) {}
 
+  Status admit(const Step& step) override;
   Status apply(const Step& step) override;
 
   struct Place {

@@ -1,7 +1,7 @@
-// What routerctl does to whole routers: spawn, destroy, plan, gc, and the attaching of clients.
+// What routerctl does to whole routers: spawn, restart, destroy, plan, gc.
 //
-// All of it runs in routerctl's process, as root; there is no daemon. Progress goes to the sink, data
-// comes back as values, nothing is printed here.
+// All of it runs in routerctl's process, as root; there is no daemon. Progress goes to the sink,
+// data comes back as values, nothing is printed here.
 #pragma once
 
 #include <chrono>
@@ -42,8 +42,17 @@ struct SpawnedRouter {
 struct SpawnReport {
   std::vector<SpawnedRouter> routers;  // in start order
 };
+// A router that has lost its supervisor and keeper gets them again, and keeps its network.
 Result<SpawnReport> spawn(const std::vector<RouterSpec>& specs, const SpawnOptions& options,
                           ProgressSink& progress);
+
+// Applies the definitions, which may be new, to routers that were spawned: what differs is
+// replaced, the rest (namespaces, bridge, ports of clients and of routers downstream) stays as it
+// is, and the supervisor starts anew with its services. A step that fails leaves the router as it
+// was. Refused: a change of what clients hang on (the bridge, the LAN's subnet) while there are
+// any. Err ESRCH for a router that was never spawned.
+Result<SpawnReport> restart(const std::vector<RouterSpec>& specs, const SpawnOptions& options,
+                            ProgressSink& progress);
 
 struct DestroyOptions {
   bool force = false;  // also routers that others use as uplink
@@ -56,13 +65,18 @@ Result<DestroyReport> destroy(const std::vector<RouterId>& routers, const Destro
 
 struct PlanText {
   RouterId router;
-  std::vector<std::string> steps;  // "+ bridge galaxy0 in network0.galaxy0, …"; empty: nothing to do
+  std::vector<std::string>
+      steps;  // "+ bridge galaxy0 in network0.galaxy0, …"; empty: nothing to do
 };
 Result<std::vector<PlanText>> planText(const std::vector<RouterSpec>& specs);
 
 struct GcReport {
   std::vector<std::string> removed;  // what was found without an owner, as toText(Resource)
 };
+// Removes what crashed commands left: half-made routers by their journals, id ranges and cgroups
+// of ours that belong to no router. A pin or link that no journal names is never touched. A router
+// that is whole but has lost its supervisor is none of it: its network is closed, others may hang
+// on it, and `spawn` or `restart` brings it back.
 Result<GcReport> gc();
 
 }  // namespace orrery

@@ -13,16 +13,20 @@ namespace {
 
 constexpr std::string_view kPlacementSchema = "orrery.placement/1";
 
-Result<std::uint32_t> freeIdSlot() {
+Result<std::vector<std::uint32_t>> takenIdSlots() {
   ORRERY_TRY_ASSIGN(const auto names, listDirectory("/run/orrery/ids"));
   std::vector<std::uint32_t> taken;
   for (const std::string& name : names)
     if (const auto slot = parseNumber<std::uint32_t>(name)) taken.push_back(*slot);
+  return taken;
+}
+
+Result<std::uint32_t> freeIdSlot(std::vector<std::uint32_t> taken) {
   std::ranges::sort(taken);
   std::uint32_t slot = 0;
   for (const std::uint32_t used : taken) {
-    if (used != slot) break;
-    ++slot;
+    if (used > slot) break;
+    slot = used + 1;
   }
   if (slot >= kIdSlots) return error("all {} ranges of user ids are taken", kIdSlots);
   return slot;
@@ -51,9 +55,8 @@ Result<std::vector<Ipv4>> takenAddresses(const RouterId& uplink) {
   ORRERY_TRY_ASSIGN(const auto reserved, listDirectory(reservationDirectory(uplink)));
   for (const std::string& name : reserved)
     if (const auto address = parseIpv4(name)) taken.push_back(*address);
-  const auto leases = readFile(RouterPaths(uplink).leases);
-  if (!leases && leases.error().err != ENOENT)
-    return tl::unexpected<Error>(leases.error());
+  const auto leases = readForeignFile(RouterPaths(uplink).leases);
+  if (!leases && leases.error().err != ENOENT) return tl::unexpected<Error>(leases.error());
   if (leases)
     for (const std::string_view line : split(*leases, '\n')) {
       const auto words = splitWords(line);  // expiry, MAC, address, name, client id
@@ -70,8 +73,8 @@ std::string placementPath(const RouterId& router) {
 }
 
 std::string toText(const StoredPlacement& placement) {
-  Json json = Json::object({{"schema", kPlacementSchema}, {"idSlot", placement.idSlot},
-                            {"libexec", placement.libexec}});
+  Json json = Json::object(
+      {{"schema", kPlacementSchema}, {"idSlot", placement.idSlot}, {"libexec", placement.libexec}});
   if (placement.uplinkAddress) json.set("uplinkAddress", toString(*placement.uplinkAddress));
   return json.dump() + "\n";
 }
@@ -92,12 +95,16 @@ Result<StoredPlacement> parsePlacement(std::string_view text) {
 
 Result<StoredPlacement> readPlacement(const RouterId& router) {
   ORRERY_TRY_ASSIGN(const std::string text, readFile(placementPath(router)));
-  return parsePlacement(text);
+  auto placement = parsePlacement(text);
+  if (!placement) return wrap(std::move(placement).error(), "'{}'", placementPath(router));
+  return placement;
 }
 
 Result<RouterSpec> readSpec(const RouterId& router) {
   ORRERY_TRY_ASSIGN(const std::string text, readFile(RouterPaths(router).spec));
-  return specFromJson(text);
+  auto spec = specFromJson(text);
+  if (!spec) return wrap(std::move(spec).error(), "'{}'", RouterPaths(router).spec);
+  return spec;
 }
 
 Result<Ipv4> chooseUplinkAddress(const RouterSpec& uplink, const std::vector<Ipv4>& taken) {
@@ -106,59 +113,134 @@ Result<Ipv4> chooseUplinkAddress(const RouterSpec& uplink, const std::vector<Ipv
   const Prefix4& lan = uplink.lan.address;
   for (Ipv4 a{lan.network().value + 2}; a < lan.broadcast(); ++a.value)
     if (a != lan.address && !std::ranges::binary_search(sorted, a)) return a;
-  return error("no address is free in {} of {}; give that router a wider subnet",
-               toString(lan), uplink.id.name);
+  return error("no address is free in {} of {}; give that router a wider subnet", toString(lan),
+               uplink.id.name);
 }
+
+namespace {
+
+Result<RouterSpec> uplinkOf(const RouterId& id, const RouterUplink& uplink) {
+  auto above = readSpec(RouterId{id.network, uplink.router});
+  if (!above && above.error().err == ENOENT)
+    return error("its uplink {} does not run; spawn that first", uplink.router);
+  return above;
+}
+
+Status chooseNew(const RouterSpec& spec, Rtnl& host, Placement& placement) {
+  if (const auto* nic = std::get_if<NicUplink>(&spec.uplink)) {
+    ORRERY_TRY_ASSIGN(placement.nic, nicFacts(nic->nic, host));
+    return {};
+  }
+  const auto& uplink = std::get<RouterUplink>(spec.uplink);
+  ORRERY_TRY_ASSIGN(placement.uplink, uplinkOf(spec.id, uplink));
+  placement.uplinkAddress = uplink.address;
+  if (uplink.address) return {};
+  ORRERY_TRY_ASSIGN(const auto taken, takenAddresses(placement.uplink->id));
+  ORRERY_TRY_ASSIGN(placement.uplinkAddress, chooseUplinkAddress(*placement.uplink, taken));
+  return {};
+}
+
+std::optional<NicFacts> keptNic(const RouterSpec& spec, const PresentPlacement& present) {
+  const auto* now = std::get_if<NicUplink>(&spec.uplink);
+  const auto* before = std::get_if<NicUplink>(&present.spec.uplink);
+  if (now == nullptr || before == nullptr || now->nic != before->nic) return std::nullopt;
+  for (const Resource& resource : present.resources)
+    if (const auto* nic = std::get_if<NicResource>(&resource))
+      return NicFacts{nic->hostName, nic->hostMac, nic->permanentMac, nic->hostUp, nic->hostMtu};
+  return std::nullopt;
+}
+
+// Our address on the uplink's LAN, if the uplink is the same and still has that LAN.
+std::optional<Ipv4> keptAddress(const RouterSpec& spec, const PresentPlacement& present,
+                                const RouterSpec& above) {
+  const auto* now = std::get_if<RouterUplink>(&spec.uplink);
+  const auto* before = std::get_if<RouterUplink>(&present.spec.uplink);
+  if (now == nullptr || before == nullptr || now->router != before->router) return std::nullopt;
+  const auto address = present.stored.uplinkAddress;
+  if (!address || !above.lan.address.contains(*address)) return std::nullopt;
+  if (now->address && now->address != address) return std::nullopt;
+  return address;
+}
+
+}  // namespace
 
 Result<Placement> choosePlacement(const RouterSpec& spec, Rtnl& host) {
   Placement placement;
   placement.kernel = probeKernel();
-  ORRERY_TRY_ASSIGN(placement.idSlot, freeIdSlot());
-  if (const auto* nic = std::get_if<NicUplink>(&spec.uplink)) {
-    ORRERY_TRY_ASSIGN(placement.nic, nicFacts(nic->nic, host));
-    return placement;
-  }
-  const auto& uplink = std::get<RouterUplink>(spec.uplink);
-  auto above = readSpec(RouterId{spec.id.network, uplink.router});
-  if (!above && above.error().err == ENOENT)
-    return error("its uplink {} does not run; spawn that first", uplink.router);
-  if (!above) return tl::unexpected<Error>(std::move(above).error());
-  placement.uplink = std::move(*above);
-  if (uplink.address) {
-    placement.uplinkAddress = uplink.address;
-    return placement;
-  }
-  ORRERY_TRY_ASSIGN(const auto taken, takenAddresses(placement.uplink->id));
-  ORRERY_TRY_ASSIGN(placement.uplinkAddress, chooseUplinkAddress(*placement.uplink, taken));
+  ORRERY_TRY_ASSIGN(const auto taken, takenIdSlots());
+  ORRERY_TRY_ASSIGN(placement.idSlot, freeIdSlot(taken));
+  ORRERY_TRY(chooseNew(spec, host, placement));
   return placement;
 }
 
-void previewPlacement(const RouterSpec& spec, const std::vector<RouterSpec>& set,
-                      Placement& placement) {
-  if (const auto* nic = std::get_if<NicUplink>(&spec.uplink)) {
-    NicFacts facts;
-    facts.hostName = toString(toFinder(nic->nic));
-    if (const auto* mac = std::get_if<NicByMac>(&nic->nic)) facts.hostMac = mac->mac;
-    placement.nic = facts;
-    return;
+Result<Placement> keepPlacement(const RouterSpec& spec, const PresentPlacement& present,
+                                Rtnl& host) {
+  Placement placement;
+  placement.kernel = probeKernel();
+  placement.idSlot = present.stored.idSlot;
+  placement.nic = keptNic(spec, present);
+  if (placement.nic) return placement;
+  if (const auto* uplink = std::get_if<RouterUplink>(&spec.uplink)) {
+    ORRERY_TRY_ASSIGN(placement.uplink, uplinkOf(spec.id, *uplink));
+    placement.uplinkAddress = keptAddress(spec, present, *placement.uplink);
+    if (placement.uplinkAddress) return placement;
   }
-  const auto& uplink = std::get<RouterUplink>(spec.uplink);
-  std::vector<Ipv4> taken;
-  for (const RouterSpec& other : set) {
-    if (other.id.network != spec.id.network) continue;
-    if (other.id.name == uplink.router) placement.uplink = other;
-    const auto* sibling = std::get_if<RouterUplink>(&other.uplink);
-    if (sibling != nullptr && sibling->router == uplink.router && sibling->address)
-      taken.push_back(*sibling->address);
+  ORRERY_TRY(chooseNew(spec, host, placement));
+  return placement;
+}
+
+Placement PlacementPreview::choose(const RouterSpec& spec) {
+  Placement placement;
+  placement.kernel = probeKernel();
+  if (const auto taken = takenIdSlots()) {
+    std::vector<std::uint32_t> all = *taken;
+    all.insert(all.end(), slots_.begin(), slots_.end());
+    placement.idSlot = freeIdSlot(std::move(all)).value_or(0);
+    slots_.push_back(placement.idSlot);
   }
-  if (!placement.uplink)
-    if (auto running = readSpec(RouterId{spec.id.network, uplink.router}))
-      placement.uplink = std::move(*running);
-  if (uplink.address)
-    placement.uplinkAddress = uplink.address;
-  else if (placement.uplink)
-    if (const auto address = chooseUplinkAddress(*placement.uplink, taken))
-      placement.uplinkAddress = *address;
+  if (const auto* nic = std::get_if<NicUplink>(&spec.uplink))
+    chooseNic(*nic, placement);
+  else
+    chooseAddress(spec.id, std::get<RouterUplink>(spec.uplink), placement);
+  return placement;
+}
+
+void PlacementPreview::chooseNic(const NicUplink& uplink, Placement& placement) const {
+  if (host_ != nullptr)
+    if (auto facts = nicFacts(uplink.nic, *host_)) {
+      placement.nic = std::move(*facts);
+      return;
+    }
+  NicFacts facts;
+  if (const auto* mac = std::get_if<NicByMac>(&uplink.nic)) facts.hostMac = mac->mac;
+  if (const auto* pci = std::get_if<NicByPci>(&uplink.nic)) facts.hostName = "at PCI " + pci->slot;
+  if (const auto* name = std::get_if<NicByName>(&uplink.nic)) facts.hostName = name->name.str();
+  placement.nic = facts;
+}
+
+void PlacementPreview::chooseAddress(const RouterId& id, const RouterUplink& uplink,
+                                     Placement& placement) {
+  const RouterId above{id.network, uplink.router};
+  const auto inSet = std::ranges::find(set_, above, &RouterSpec::id);
+  if (inSet != set_.end())
+    placement.uplink = *inSet;
+  else if (auto running = readSpec(above))
+    placement.uplink = std::move(*running);
+  if (!placement.uplink) return;
+  placement.uplinkAddress = uplink.address;
+  if (uplink.address) return;
+  std::vector<Ipv4>& given = addresses_[above];
+  std::vector<Ipv4> taken = given;
+  for (const RouterSpec& other : set_)
+    if (const auto* sibling = std::get_if<RouterUplink>(&other.uplink))
+      if (other.id.network == id.network && sibling->router == above.name && sibling->address)
+        taken.push_back(*sibling->address);
+  if (const auto present = takenAddresses(above))
+    taken.insert(taken.end(), present->begin(), present->end());
+  if (const auto address = chooseUplinkAddress(*placement.uplink, taken)) {
+    placement.uplinkAddress = *address;
+    given.push_back(*address);
+  }
 }
 
 KernelFacts probeKernel() {

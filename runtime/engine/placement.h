@@ -2,6 +2,7 @@
 // <runDir>/placement.json for its supervisor and for the next spawn.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,13 +31,36 @@ Result<RouterSpec> readSpec(const RouterId& router);
 // Chooses what is free: a range of ids, an address on the uplink's LAN; finds the NIC.
 Result<Placement> choosePlacement(const RouterSpec& spec, Rtnl& host);
 
+// What a router has that was spawned as `spec`.
+struct PresentPlacement {
+  StoredPlacement stored;
+  RouterSpec spec;
+  std::vector<Resource> resources;  // by its journal
+};
+// The same for a new definition of a router: what it has is kept as long as it fits.
+Result<Placement> keepPlacement(const RouterSpec& spec, const PresentPlacement& present,
+                                Rtnl& host);
+
 // The lowest address of the uplink's subnet, from .2 up, that nobody has. `taken` in any order.
 Result<Ipv4> chooseUplinkAddress(const RouterSpec& uplink, const std::vector<Ipv4>& taken);
 
-// For a plan that is only shown: as choosePlacement would, on a host where nothing runs, the uplink
-// taken from `set`. A NIC is named as the definition names it.
-void previewPlacement(const RouterSpec& spec, const std::vector<RouterSpec>& set,
-                      Placement& placement);
+// For plans that are only shown: each call chooses as choosePlacement would after the routers of
+// the calls before had been spawned, with uplinks taken from `set`. Never fails: what cannot be
+// seen is left out of the plan, and a NIC that is not there is named as the definition names it.
+class PlacementPreview {
+ public:
+  PlacementPreview(const std::vector<RouterSpec>& set, Rtnl* host) : set_(set), host_(host) {}
+  Placement choose(const RouterSpec& spec);
+
+ private:
+  void chooseNic(const NicUplink& uplink, Placement& placement) const;
+  void chooseAddress(const RouterId& id, const RouterUplink& uplink, Placement& placement);
+
+  const std::vector<RouterSpec>& set_;
+  Rtnl* host_;  // null: NICs are not looked for
+  std::vector<std::uint32_t> slots_;
+  std::map<RouterId, std::vector<Ipv4>> addresses_;  // given on the LAN of an uplink
+};
 
 KernelFacts probeKernel();
 

@@ -1,7 +1,8 @@
 #include "runtime/engine/programs.h"
 
-#include <climits>
 #include <unistd.h>
+
+#include <climits>
 
 #include "sandbox/base/file.h"
 

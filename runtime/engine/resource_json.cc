@@ -3,12 +3,13 @@
 namespace orrery {
 namespace {
 
-// --- to JSON --------------------------------------------------------------------------------------
+// --- to JSON
+// --------------------------------------------------------------------------------------
 
 struct ToJson {
   Json operator()(const DirectoryResource& r) const {
-    return Json::object({{"kind", "directory"}, {"path", r.path}, {"mode", r.mode},
-                         {"owner", r.owner}});
+    return Json::object(
+        {{"kind", "directory"}, {"path", r.path}, {"mode", r.mode}, {"owner", r.owner}});
   }
   Json operator()(const FileResource& r) const {
     return Json::object({{"kind", "file"}, {"path", r.path}, {"mode", r.mode}, {"text", r.text}});
@@ -23,34 +24,50 @@ struct ToJson {
     return Json::object({{"kind", "ruleset"}, {"netns", r.netns}});
   }
   Json operator()(const BridgeResource& r) const {
-    return Json::object({{"kind", "bridge"}, {"netns", r.netns}, {"name", r.name.str()},
-                         {"mac", toString(r.mac)}, {"mtu", r.mtu}});
+    return Json::object({{"kind", "bridge"},
+                         {"netns", r.netns},
+                         {"name", r.name.str()},
+                         {"mac", toString(r.mac)},
+                         {"mtu", r.mtu}});
   }
   Json operator()(const VethResource& r) const {
-    Json json = Json::object({{"kind", "veth"}, {"netns", r.netns}, {"name", r.name.str()},
-                              {"mac", toString(r.mac)}, {"mtu", r.mtu},
-                              {"portNetns", r.portNetns}, {"portName", r.portName.str()},
+    Json json = Json::object({{"kind", "veth"},
+                              {"netns", r.netns},
+                              {"name", r.name.str()},
+                              {"mac", toString(r.mac)},
+                              {"mtu", r.mtu},
+                              {"portNetns", r.portNetns},
+                              {"portName", r.portName.str()},
                               {"portIsolated", r.portIsolated}});
     if (r.portBridge) json.set("portBridge", r.portBridge->str());
     return json;
   }
   Json operator()(const NicResource& r) const {
-    return Json::object({{"kind", "nic"}, {"hostName", r.hostName},
-                         {"hostMac", toString(r.hostMac)}, {"hostUp", r.hostUp},
-                         {"hostMtu", r.hostMtu}, {"permanentMac", toString(r.permanentMac)},
-                         {"netns", r.netns}, {"name", r.name.str()}, {"mac", toString(r.mac)}});
+    return Json::object({{"kind", "nic"},
+                         {"hostName", r.hostName},
+                         {"hostMac", toString(r.hostMac)},
+                         {"hostUp", r.hostUp},
+                         {"hostMtu", r.hostMtu},
+                         {"permanentMac", toString(r.permanentMac)},
+                         {"netns", r.netns},
+                         {"name", r.name.str()},
+                         {"mac", toString(r.mac)}});
   }
   Json operator()(const LinkUpResource& r) const {
     return Json::object({{"kind", "up"}, {"netns", r.netns}, {"name", r.name.str()}});
   }
   Json operator()(const AddressResource& r) const {
-    return Json::object({{"kind", "address"}, {"netns", r.netns},
-                         {"interface", r.interface.str()}, {"address", toString(r.address)}});
+    return Json::object({{"kind", "address"},
+                         {"netns", r.netns},
+                         {"interface", r.interface.str()},
+                         {"address", toString(r.address)}});
   }
   Json operator()(const RouteResource& r) const {
-    Json json = Json::object({{"kind", "route"}, {"netns", r.netns},
+    Json json = Json::object({{"kind", "route"},
+                              {"netns", r.netns},
                               {"destination", toString(r.destination)},
-                              {"interface", r.interface.str()}, {"table", r.table},
+                              {"interface", r.interface.str()},
+                              {"table", r.table},
                               {"local", r.local}});
     if (r.gateway) json.set("gateway", toString(*r.gateway));
     return json;
@@ -60,18 +77,21 @@ struct ToJson {
         {{"kind", "rule"}, {"netns", r.netns}, {"mark", r.mark}, {"table", r.table}});
   }
   Json operator()(const CgroupResource& r) const {
-    Json json = Json::object({{"kind", "cgroup"}, {"path", r.path},
-                              {"memory", r.limits.memory}, {"pids", r.limits.pids}});
+    Json json = Json::object({{"kind", "cgroup"},
+                              {"path", r.path},
+                              {"memory", r.limits.memory},
+                              {"pids", r.limits.pids}});
     if (r.limits.cpus) json.set("cpus", *r.limits.cpus);
     return json;
   }
   Json operator()(const SupervisorResource& r) const {
-    return Json::object({{"kind", "supervisor"}, {"network", r.router.network},
-                         {"router", r.router.name}});
+    return Json::object(
+        {{"kind", "supervisor"}, {"network", r.router.network}, {"router", r.router.name}});
   }
 };
 
-// --- from JSON ------------------------------------------------------------------------------------
+// --- from JSON
+// ------------------------------------------------------------------------------------
 
 Result<IfName> nameIn(const Json& json, std::string_view member) {
   return IfName::parse(json.text(member));
@@ -154,7 +174,9 @@ Resource cgroupFrom(const Json& json) {
 
 }  // namespace
 
-Json toJson(const Resource& resource) { return std::visit(ToJson{}, resource); }
+Json toJson(const Resource& resource) {
+  return std::visit(ToJson{}, resource);
+}
 
 Result<Resource> resourceFromJson(const Json& json) {
   const std::string kind = json.text("kind");

@@ -20,7 +20,10 @@ const std::set<std::string, std::less<>> kOwnNames{"ids", "lock"};
 
 Status removeIfEmpty(const std::string& path) {
   Status removed = removeDirectory(path);
-  if (!removed && (removed.error().err == ENOTEMPTY || removed.error().err == EEXIST)) return {};
+  if (removed) return removed;
+  // EBUSY: the administrator has mounted something there, and it is not ours to remove.
+  const int err = removed.error().err;
+  if (err == ENOTEMPTY || err == EEXIST || err == EBUSY) return {};
   return removed;
 }
 
@@ -77,6 +80,10 @@ Status forgetRouter(const RouterId& router, bool state) {
   }
   ORRERY_TRY(removeTree(paths.runDir));
   ORRERY_TRY(removeIfEmpty(std::string(kRunDirectory) + "/" + router.network));
+  return removeEmptyStore();
+}
+
+Status removeEmptyStore() {
   ORRERY_TRY(removeIfEmpty(std::string(kRunDirectory) + "/ids"));
   return removeIfEmpty(std::string(kRunDirectory));
 }

@@ -32,6 +32,9 @@ Status writeSpec(const RouterSpec& spec);
 // Removes the run directory, with `state` what survives reboots too, and parents that became empty.
 Status forgetRouter(const RouterId& router, bool state);
 
+// Removes /run/orrery and what is below it, as far as it is empty.
+Status removeEmptyStore();
+
 // Routers with every uplink before those that use it. An uplink outside of the list is no matter.
 std::vector<RouterSpec> inStartOrder(std::vector<RouterSpec> specs);
 

@@ -1,4 +1,4 @@
-// operations.h: spawn and plan.
+// operations.h: spawn, restart and plan.
 #include <chrono>
 #include <set>
 
@@ -10,6 +10,7 @@
 #include "runtime/engine/operations.h"
 #include "runtime/engine/placement.h"
 #include "runtime/engine/programs.h"
+#include "runtime/engine/remake.h"
 #include "runtime/engine/router_store.h"
 #include "runtime/engine/supervisor_process.h"
 #include "sandbox/base/file.h"
@@ -22,11 +23,14 @@ using Clock = std::chrono::steady_clock;
 // Tor's first bootstrap on a slow line is what takes longest.
 constexpr std::chrono::minutes kDefaultWait{5};
 
+enum class Mode { spawn, restart };
+
 class Spawner {
  public:
-  Spawner(const SpawnOptions& options, ProgressSink& progress, const CgroupTree* cgroups,
+  Spawner(Mode mode, const SpawnOptions& options, ProgressSink& progress, const CgroupTree* cgroups,
           std::string libexec)
-      : options_(options),
+      : mode_(mode),
+        options_(options),
         progress_(progress),
         libexec_(std::move(libexec)),
         supervisors_(libexec_ + "/orrery-supervisor"),
@@ -69,10 +73,18 @@ class Spawner {
     result.id = spec.id;
     begun_.emplace(spec.id, Clock::now());
     ORRERY_TRY_ASSIGN(const StoreLock lock, StoreLock::acquire());
-    ORRERY_TRY_ASSIGN(const bool same, runsAsDefined(spec));
-    if (same) return result;
+    if (mode_ == Mode::spawn) {
+      ORRERY_TRY_ASSIGN(const bool same, runsAsDefined(spec));
+      if (same) return result;
+    }
     result.changed = true;
     say(spec.id, "plan", 0, "planning");
+    ORRERY_TRY_ASSIGN(const bool whole, isWhole(spec.id));
+    if (mode_ == Mode::restart || whole) {
+      ORRERY_TRY(remakeRouter(spec, Remake{world_, supervisors_, libexec_}));
+      say(spec.id, "start", 10, "services starting");
+      return result;
+    }
     ORRERY_TRY(clearRemains(spec.id));
     ORRERY_TRY_ASSIGN(KernelWorld::Place * host, world_.place(""));
     ORRERY_TRY_ASSIGN(const Placement placement, choosePlacement(spec, host->rtnl));
@@ -100,11 +112,20 @@ class Spawner {
     if (!running) return false;
     const auto present = readSpec(spec.id);
     if (present && *present == spec) return true;
-    return error("it runs with another definition; 'routerctl restart {}' applies the new one",
-                 spec.id.name);
+    return error(
+        "it runs with another definition; 'routerctl restart {} --definition FILE' applies the new "
+        "one",
+        spec.id.name);
   }
 
-  // What a crashed spawn, or a router whose supervisor is gone for good, left behind.
+  // Spawned to the end once; if its supervisor is gone, then for another reason than a crash of
+  // ours.
+  static Result<bool> isWhole(const RouterId& id) {
+    ORRERY_TRY_ASSIGN(const auto present, readJournal(RouterPaths(id).journal));
+    return endsInSupervisor(present);
+  }
+
+  // What a crashed spawn left behind.
   Status clearRemains(const RouterId& id) {
     const RouterPaths paths(id);
     if (!pathExists(paths.runDir)) return {};
@@ -122,9 +143,10 @@ class Spawner {
                               [&](const Event& event) { relay(router.id, event); });
     if (!state) return wrap(std::move(state).error(), "router '{}'", router.id.name);
     if (state->phase == RouterPhase::failed)
-      return error("router '{}' is not ready: {}; it stays closed and tries on ('routerctl status "
-                   "{}', 'routerctl logs {}')",
-                   router.id.name, state->reason, router.id.name, router.id.name);
+      return error(
+          "router '{}' is not ready: {}; it stays closed and tries on ('routerctl status "
+          "{}', 'routerctl logs {}')",
+          router.id.name, state->reason, router.id.name, router.id.name);
     router.state = std::move(*state);
     const auto begun = begun_.find(router.id);
     if (begun != begun_.end())
@@ -140,8 +162,7 @@ class Spawner {
       const auto percent = parseNumberOr(fieldOf(event, "percent"));
       say(id, "bootstrap", percent, std::string(fieldOf(event, "text")));
     } else if (event.name == kRungEvent) {
-      say(id, "check", 20,
-          fmt::format("{} {}", fieldOf(event, "rung"), fieldOf(event, "state")));
+      say(id, "check", 20, fmt::format("{} {}", fieldOf(event, "rung"), fieldOf(event, "state")));
     }
   }
 
@@ -152,6 +173,7 @@ class Spawner {
     return value;
   }
 
+  Mode mode_;
   const SpawnOptions& options_;
   ProgressSink& progress_;
   std::string libexec_;
@@ -162,34 +184,54 @@ class Spawner {
   std::map<RouterId, Clock::time_point> begun_;
 };
 
-}  // namespace
-
-Result<SpawnReport> spawn(const std::vector<RouterSpec>& specs, const SpawnOptions& options,
-                          ProgressSink& progress) {
+Result<SpawnReport> bringUp(Mode mode, const std::vector<RouterSpec>& specs,
+                            const SpawnOptions& options, ProgressSink& progress) {
   ORRERY_TRY_ASSIGN(const std::string libexec, libexecDirectory());
   auto cgroups = CgroupTree::probe();
   if (!cgroups && cgroups.error().err != kNoCgroups)
     return tl::unexpected<Error>(std::move(cgroups).error());
-  Spawner spawner(options, progress, cgroups ? &*cgroups : nullptr, libexec);
+  Spawner spawner(mode, options, progress, cgroups ? &*cgroups : nullptr, libexec);
   return spawner.run(specs);
 }
 
+// For plans that are only shown.
+class NoSupervisors : public SupervisorControl {
+ public:
+  Status start(const RouterId&) override { return sysError(ENOSYS, "start a supervisor"); }
+  Status stop(const RouterId&) override { return sysError(ENOSYS, "stop a supervisor"); }
+};
+
+}  // namespace
+
+Result<SpawnReport> spawn(const std::vector<RouterSpec>& specs, const SpawnOptions& options,
+                          ProgressSink& progress) {
+  return bringUp(Mode::spawn, specs, options, progress);
+}
+
+Result<SpawnReport> restart(const std::vector<RouterSpec>& specs, const SpawnOptions& options,
+                            ProgressSink& progress) {
+  return bringUp(Mode::restart, specs, options, progress);
+}
+
 Result<std::vector<PlanText>> planText(const std::vector<RouterSpec>& specs) {
+  NoSupervisors none;
+  KernelWorld world(none, nullptr);
+  const auto host = world.place("");
+  PlacementPreview preview(specs, host ? &(*host)->rtnl : nullptr);
   std::vector<PlanText> plans;
   for (const RouterSpec& spec : inStartOrder(specs)) {
     PlanText text;
     text.router = spec.id;
     ORRERY_TRY_ASSIGN(const auto present, readJournal(RouterPaths(spec.id).journal));
-    const auto running = readSpec(spec.id);
-    if (running && *running == spec && !present.empty()) {
-      plans.push_back(std::move(text));
-      continue;
+    Plan plan;
+    if (endsInSupervisor(present)) {
+      ORRERY_TRY_ASSIGN(plan, previewRemake(spec, world));
+    } else {
+      plan = makePlan({}, present);  // what a crash left
+      const Plan made = makePlan(desiredState(spec, preview.choose(spec)), {});
+      plan.insert(plan.end(), made.begin(), made.end());
     }
-    Placement placement;
-    placement.kernel = probeKernel();
-    previewPlacement(spec, specs, placement);
-    for (const Step& step : makePlan(desiredState(spec, placement), present))
-      text.steps.push_back(toText(step));
+    for (const Step& step : plan) text.steps.push_back(toText(step));
     plans.push_back(std::move(text));
   }
   return plans;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/random.h>
 
 #include <array>
 #include <chrono>
@@ -41,12 +42,31 @@ Status awaitStart(int fd) {
   return error("the supervisor did not start: {}", trim(text));
 }
 
+Result<std::string> newIncarnation() {
+  std::uint64_t word = 0;
+  if (::getrandom(&word, sizeof word, 0) != sizeof word)
+    return sysError(errno, "get a random word");
+  return fmt::format("{:016x}", word);
+}
+
 }  // namespace
 
 std::string supervisorMarkPath(const RouterId& router) {
   return runDirectory(router) + "/supervisor.pid";
 }
-std::string keeperMarkPath(const RouterId& router) { return runDirectory(router) + "/keeper.pid"; }
+std::string keeperMarkPath(const RouterId& router) {
+  return runDirectory(router) + "/keeper.pid";
+}
+
+std::string incarnationPath(const RouterId& router) {
+  return runDirectory(router) + "/incarnation";
+}
+
+Result<std::string> readIncarnation(const RouterId& router) {
+  auto text = readFile(incarnationPath(router), 64);
+  if (!text && text.error().err == ENOENT) return std::string();
+  return text;
+}
 
 Result<ProcessMark> markOf(pid_t pid) {
   ORRERY_TRY_ASSIGN(const std::string stat, readFile(fmt::format("/proc/{}/stat", pid), 4096));
@@ -87,10 +107,24 @@ Result<std::optional<PidFd>> openMarked(const std::string& markFile) {
   // The descriptor is held, so the number cannot change hands between this check and its use.
   const auto now = markOf(mark->pid);
   if (!now || *now != *mark) return std::optional<PidFd>{};
+  ORRERY_TRY_ASSIGN(const bool ended, waitGone(*pidfd, milliseconds(0)));
+  if (ended) return std::optional<PidFd>{};
   return std::optional<PidFd>(std::move(*pidfd));
 }
 
 Status SupervisorProcesses::start(const RouterId& router) {
+  ORRERY_TRY_ASSIGN(const bool runs, running(router));
+  if (runs) return sysError(EEXIST, "start the supervisor of {}", router.text());
+  ORRERY_TRY_ASSIGN(const std::string incarnation, newIncarnation());
+  ORRERY_TRY(writeFileAtomic(incarnationPath(router), incarnation, 0600));
+  Status started = launch(router);
+  if (started) return {};
+  Error first = std::move(started).error();
+  if (Status stopped = stop(router); !stopped) first.also.push_back(std::move(stopped).error());
+  return tl::unexpected<Error>(std::move(first));
+}
+
+Status SupervisorProcesses::launch(const RouterId& router) {
   int fds[2];
   if (::pipe2(fds, O_CLOEXEC) != 0) return sysError(errno, "make a pipe");
   UniqueFd reader(fds[0]);
@@ -108,7 +142,7 @@ Status SupervisorProcesses::start(const RouterId& router) {
 }
 
 Status SupervisorProcesses::signalStop(const RouterId& router) {
-  // The keeper first: it would take the supervisor's end for a crash.
+  ORRERY_TRY(removeFile(incarnationPath(router)));
   ORRERY_TRY_ASSIGN(const auto keeper, openMarked(keeperMarkPath(router)));
   ORRERY_TRY_ASSIGN(const auto supervisor, openMarked(supervisorMarkPath(router)));
   if (supervisor) {
@@ -120,6 +154,8 @@ Status SupervisorProcesses::signalStop(const RouterId& router) {
 }
 
 Status SupervisorProcesses::stop(const RouterId& router) {
+  ORRERY_TRY(removeFile(incarnationPath(router)));
+  // The keeper first: it would take the supervisor's end for a crash.
   ORRERY_TRY_ASSIGN(const auto keeper, openMarked(keeperMarkPath(router)));
   if (keeper) {
     ORRERY_TRY(sendSignal(*keeper, SIGKILL));

@@ -1,4 +1,10 @@
 // The host-side process of a router, from outside: starting it, finding it again, ending it.
+//
+// Between the death of a supervisor and that of its keeper there are moments when neither is
+// written down yet under its new part. So each start gives out an incarnation: a word in a file,
+// known to the supervisor, its keeper and their successors. A successor whose word is not in the
+// file any more ends before it has done anything; to withdraw the word is to end them all, wherever
+// they are.
 #pragma once
 
 #include <string>
@@ -18,16 +24,21 @@ struct ProcessMark {
 Result<ProcessMark> markOf(pid_t pid);
 std::string toText(const ProcessMark& mark);
 Result<ProcessMark> parseMark(std::string_view text);
-// The process that the file names, if it still runs.
+// The process that the file names, if it still runs (one that has ended and is not reaped does
+// not).
 Result<std::optional<PidFd>> openMarked(const std::string& markFile);
 
 std::string supervisorMarkPath(const RouterId& router);
 std::string keeperMarkPath(const RouterId& router);
+std::string incarnationPath(const RouterId& router);
+// The word of the present incarnation; "" if there is none.
+Result<std::string> readIncarnation(const RouterId& router);
 
 class SupervisorProcesses : public SupervisorControl {
  public:
   // `program` is orrery-supervisor's path.
   explicit SupervisorProcesses(std::string program) : program_(std::move(program)) {}
+  // Fails if one runs. After a failure nothing of it is left.
   Status start(const RouterId& router) override;
   Status stop(const RouterId& router) override;
   // Asks it to end without waiting: stopping many takes as long as stopping one.
@@ -35,6 +46,8 @@ class SupervisorProcesses : public SupervisorControl {
   Result<bool> running(const RouterId& router);
 
  private:
+  Status launch(const RouterId& router);
+
   std::string program_;
 };
 

@@ -33,7 +33,7 @@ Result<std::vector<Ipv4>> takenAddresses(const RouterId& router, const std::stri
   ORRERY_TRY_ASSIGN(const auto reserved, listDirectory(root + reservationDirectory(router)));
   for (const std::string& name : reserved)
     if (const auto address = parseIpv4(name)) taken.push_back(*address);
-  const auto leases = readFile(RouterPaths(router, root).leases);
+  const auto leases = readForeignFile(RouterPaths(router, root).leases);
   if (!leases && leases.error().err != ENOENT) return tl::unexpected<Error>(leases.error());
   if (leases)
     for (const std::string_view line : split(*leases, '\n')) {
@@ -86,6 +86,20 @@ Status writeDown(const RouterId& router, const std::string& root, const Attachme
                          fmt::format("{},{}\n", toString(a.mac), toString(a.address)), 0644);
 }
 
+// Under the StoreLock: an attachment that is being made has a record before it has a port.
+Result<std::vector<Attachment>> detachLostLocked(const RouterId& router, const std::string& root,
+                                                 Rtnl& lan) {
+  ORRERY_TRY_ASSIGN(const auto attachments, listAttachments(router, root));
+  std::vector<Attachment> lost;
+  for (const Attachment& attachment : attachments) {
+    ORRERY_TRY_ASSIGN(const auto port, findLink(lan, attachment.port));
+    if (port) continue;
+    ORRERY_TRY(detachClient(router, attachment, root));
+    lost.push_back(attachment);
+  }
+  return lost;
+}
+
 }  // namespace
 
 IfName clientPortName(Ipv4 address) {
@@ -103,17 +117,20 @@ Status checkClientAddress(const LanSpec& lan, Ipv4 address, const std::vector<Ip
   return {};
 }
 
-Result<Ipv4> chooseClientAddress(const LanSpec& lan, const std::vector<Ipv4>& taken) {
+Result<Ipv4> chooseClientAddress(const LanSpec& lan, const std::vector<Ipv4>& taken,
+                                 AddressChoice choice) {
   const auto inRange = [&](Ipv4 a) {
     return lan.dhcp && a >= lan.dhcp->first && a <= lan.dhcp->last;
   };
-  for (const bool insideRange : {false, true})
+  for (const bool insideRange : {false, true}) {
+    if (!insideRange && choice == AddressChoice::insideRange) continue;
     for (std::uint32_t value = lan.address.broadcast().value;
          value-- > lan.address.network().value;) {
       const Ipv4 address{value};
       if (inRange(address) == insideRange && checkClientAddress(lan, address, taken))
         return address;
     }
+  }
   return error("every address of {} is taken", toString(lan.address));
 }
 
@@ -124,13 +141,16 @@ Result<Attachment> attachClient(const RouterSpec& router, const NetnsFd& client,
   ORRERY_TRY_ASSIGN(Rtnl lanRtnl, Rtnl::open(lan));
   // Nobody else may choose an address until ours is written down.
   ORRERY_TRY_ASSIGN(const StoreLock lock, StoreLock::acquire());
+  ORRERY_TRY(detachLostLocked(router.id, options.root, lanRtnl));
   ORRERY_TRY_ASSIGN(const auto taken, takenAddresses(router.id, options.root, lanRtnl));
   Attachment a;
   if (options.address) {
     ORRERY_TRY(checkClientAddress(router.lan, *options.address, taken));
     a.address = *options.address;
   } else {
-    ORRERY_TRY_ASSIGN(a.address, chooseClientAddress(router.lan, taken));
+    const auto choice =
+        options.configure ? AddressChoice::outsideRangeFirst : AddressChoice::insideRange;
+    ORRERY_TRY_ASSIGN(a.address, chooseClientAddress(router.lan, taken, choice));
   }
   a.port = clientPortName(a.address);
   a.interface = options.interface;
@@ -155,6 +175,15 @@ Status detachClient(const RouterId& router, const Attachment& attachment, const 
   }
   ORRERY_TRY(removeFile(reservationPath(router, root, attachment.address)));
   return removeFile(recordPath(paths, attachment));
+}
+
+Result<std::vector<Attachment>> detachLost(const RouterId& router, const std::string& root) {
+  auto netns = openNetns(RouterPaths(router, root).lanNetns);
+  if (!netns && netns.error().err == ENOENT) return std::vector<Attachment>{};
+  if (!netns) return tl::unexpected<Error>(std::move(netns).error());
+  ORRERY_TRY_ASSIGN(Rtnl lan, Rtnl::open(*netns));
+  ORRERY_TRY_ASSIGN(const StoreLock lock, StoreLock::acquire());
+  return detachLostLocked(router, root, lan);
 }
 
 Result<std::vector<Attachment>> listAttachments(const RouterId& router, const std::string& root) {

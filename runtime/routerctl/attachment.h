@@ -39,12 +39,20 @@ Result<Attachment> attachClient(const RouterSpec& router, const NetnsFd& client,
 // Removes port, reservation and record; what is gone already is fine.
 Status detachClient(const RouterId& router, const Attachment& attachment,
                     const std::string& root = "");
+// Detaches clients whose namespace has ended and with it their port (`run` was killed). Returns
+// them.
+Result<std::vector<Attachment>> detachLost(const RouterId& router, const std::string& root = "");
 Result<std::vector<Attachment>> listAttachments(const RouterId& router,
                                                 const std::string& root = "");
 
-// The address for a new client: from the end of the subnet downwards, first outside of the DHCP
-// range, then inside. Pure. `taken` in any order; the router's own is taken by itself.
-Result<Ipv4> chooseClientAddress(const LanSpec& lan, const std::vector<Ipv4>& taken);
+// The address for a new client, from the end of the subnet downwards. Pure. `taken` in any order;
+// the router's own is taken by itself.
+enum class AddressChoice {
+  outsideRangeFirst,  // configured by us: the DHCP range is left to those who ask, if there is room
+  insideRange,        // the client asks by DHCP, and is entitled to an address of the range
+};
+Result<Ipv4> chooseClientAddress(const LanSpec& lan, const std::vector<Ipv4>& taken,
+                                 AddressChoice choice = AddressChoice::outsideRangeFirst);
 // Nothing if a client may have this address. Pure.
 Status checkClientAddress(const LanSpec& lan, Ipv4 address, const std::vector<Ipv4>& taken);
 // "c0a010107" for 10.1.1.7: one for each address of the LAN.

@@ -7,6 +7,11 @@ Result<SpawnReport> EngineOperations::spawn(const std::vector<RouterSpec>& specs
   return orrery::spawn(specs, options, progress);
 }
 
+Result<SpawnReport> EngineOperations::restart(const std::vector<RouterSpec>& specs,
+                                              const SpawnOptions& options, ProgressSink& progress) {
+  return orrery::restart(specs, options, progress);
+}
+
 Result<DestroyReport> EngineOperations::destroy(const std::vector<RouterId>& routers,
                                                 const DestroyOptions& options,
                                                 ProgressSink& progress) {

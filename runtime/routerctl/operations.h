@@ -12,6 +12,8 @@ class Operations {
   virtual ~Operations() = default;
   virtual Result<SpawnReport> spawn(const std::vector<RouterSpec>& specs,
                                     const SpawnOptions& options, ProgressSink& progress) = 0;
+  virtual Result<SpawnReport> restart(const std::vector<RouterSpec>& specs,
+                                      const SpawnOptions& options, ProgressSink& progress) = 0;
   virtual Result<DestroyReport> destroy(const std::vector<RouterId>& routers,
                                         const DestroyOptions& options, ProgressSink& progress) = 0;
   virtual Result<std::vector<PlanText>> plan(const std::vector<RouterSpec>& specs) = 0;
@@ -23,6 +25,8 @@ class EngineOperations final : public Operations {
  public:
   Result<SpawnReport> spawn(const std::vector<RouterSpec>& specs, const SpawnOptions& options,
                             ProgressSink& progress) override;
+  Result<SpawnReport> restart(const std::vector<RouterSpec>& specs, const SpawnOptions& options,
+                              ProgressSink& progress) override;
   Result<DestroyReport> destroy(const std::vector<RouterId>& routers, const DestroyOptions& options,
                                 ProgressSink& progress) override;
   Result<std::vector<PlanText>> plan(const std::vector<RouterSpec>& specs) override;

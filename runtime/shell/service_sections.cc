@@ -60,7 +60,7 @@ constexpr LimitFile kLimitFiles[] = {
 }  // namespace
 
 Result<InspectView> readLeases(const InspectTarget& target) {
-  const auto text = readFile(target.paths.leases);
+  const auto text = readForeignFile(target.paths.leases);
   if (!text && text.error().err != ENOENT) return tl::unexpected<Error>(text.error());
   Table table({"address", "mac", "name", "expires"});
   Json list = Json::array();

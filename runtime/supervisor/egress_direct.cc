@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <utility>
 
 #include "netns/addr/address.h"
 #include "netns/namespace/netns.h"
@@ -106,6 +107,9 @@ class NicEgress : public Egress, public ServiceOwner {
       host_.note(Severity::warning, "udhcpc", "lease-refused", {{"why", event.error().message}});
       return;
     }
+    // udhcpc begins with "deconfig", and nobody has taken the address away: what an earlier udhcpc,
+    // or supervisor, had put in place serves until the new one is bound, or fails.
+    const bool first = std::exchange(startedAnew_, false);
     switch (event->kind) {
       case LeaseEventKind::bound:
       case LeaseEventKind::renewed:
@@ -113,7 +117,7 @@ class NicEgress : public Egress, public ServiceOwner {
           host_.setRung("address", RungState::failed, applied.error().message);
         return;
       case LeaseEventKind::deconfig:
-        dropLease();
+        if (!first) dropLease();
         return;
       case LeaseEventKind::refused:
       case LeaseEventKind::failed:
@@ -129,8 +133,8 @@ class NicEgress : public Egress, public ServiceOwner {
       return wrap(std::move(good).error(), "the LAN's DHCP server offers an unusable lease");
     }
     if (!lease_ || lease_->address != lease.address || lease_->gateway != lease.gateway) {
-      dropLease();
-      ORRERY_TRY(addAddress(*rtnl_, nicName(), lease.address));
+      if (lease_) dropLease();
+      ORRERY_TRY(keepOnlyAddress(*rtnl_, nicName(), lease.address));
       lease_ = lease;
       if (lease.gateway) ORRERY_TRY(replaceRoute(*rtnl_, defaultRoute(*lease.gateway)));
     }
@@ -145,9 +149,9 @@ class NicEgress : public Egress, public ServiceOwner {
   }
 
   void dropLease() {
-    if (!lease_) return;
-    if (Status gone = deleteAddress(*rtnl_, nicName(), lease_->address); !gone)
+    if (Status gone = keepOnlyAddress(*rtnl_, nicName(), std::nullopt); !gone)
       host_.note(Severity::warning, "udhcpc", "address-stays", {{"why", gone.error().message}});
+    if (!lease_) return;
     lease_.reset();
     host_.setTunnelAddress(std::nullopt);
     host_.setRung("address", RungState::pending, "no lease");
@@ -162,7 +166,7 @@ class NicEgress : public Egress, public ServiceOwner {
   }
 
   Result<std::vector<Gift>> prepareService(ServiceRunner&) override { return std::vector<Gift>{}; }
-  void serviceStarted(ServiceRunner&) override {}
+  void serviceStarted(ServiceRunner&) override { startedAnew_ = true; }
   void serviceLine(ServiceRunner&, std::string_view) override {}
   void serviceEnded(ServiceRunner& service, const std::string& how) override {
     host_.note(Severity::warning, service.state().name, "ended", {{"how", how}});
@@ -178,6 +182,7 @@ class NicEgress : public Egress, public ServiceOwner {
   ReadWatch leaseWatch_;
   std::string pending_;
   std::optional<Lease> lease_;
+  bool startedAnew_ = false;  // udhcpc, and it has not said anything yet
   bool carrier_ = false;
 };
 

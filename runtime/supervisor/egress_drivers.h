@@ -43,6 +43,10 @@ class LinkWatch {
 // The rung "carrier" of a router whose uplink is another router's LAN.
 Status watchUplink(EgressHost& host, LinkWatch& watch);
 
+// Leaves this address, or none, on an interface. One that is there already stays as it is: taking it
+// away would end the flows that are masqueraded behind it.
+Status keepOnlyAddress(Rtnl& rtnl, const IfName& name, const std::optional<Prefix4>& address);
+
 // Moves a tunnel device that is configured in the egress namespace into the LAN namespace and puts
 // it to use there: MTU, address, up, default route. What was there of it before is replaced.
 struct TunnelDevice {

@@ -2,6 +2,8 @@
 // pushes comes over the management socket, is checked, and only then is the device moved into the
 // LAN namespace and given the address. While the tunnel is down the device is there and carries
 // nothing; when openvpn ends, the device goes with it before a new one is made.
+#include <utility>
+
 #include "netns/namespace/netns.h"
 #include "netns/tun/tun.h"
 #include "routers/egress/tunnel_facts.h"
@@ -133,7 +135,10 @@ class OpenVpnDriver : public Egress, public ServiceOwner {
       if (Status up = connected(); !up) host_.setRung("tunnel", RungState::failed, up.error().message);
     } else if (state == "RECONNECTING" || state == "EXITING") {
       host_.setTunnelAddress(std::nullopt);
-      host_.setRung("tunnel", RungState::failed, "connection to the VPN server lost");
+      host_.setRung("tunnel", RungState::failed,
+                    std::exchange(connected_, false)
+                        ? "connection to the VPN server lost"
+                        : "the VPN server does not answer, or refuses the handshake");
     } else {
       host_.setProgress(50, "OpenVPN: " + state);
     }
@@ -143,6 +148,7 @@ class OpenVpnDriver : public Egress, public ServiceOwner {
     if (!facts_) return error("connected, but the server pushed no usable address");
     ORRERY_TRY(bringIn(spec_, TunnelDevice{device_, facts_->address,
                                            facts_->mtu.value_or(kDefaultMtu)}));
+    connected_ = true;
     host_.setTunnelAddress(facts_->address);
     host_.setResolvers(facts_->dns);
     host_.setRung("tunnel", RungState::ok, toString(facts_->address));
@@ -156,6 +162,7 @@ class OpenVpnDriver : public Egress, public ServiceOwner {
   void serviceEnded(ServiceRunner&, const std::string& how) override {
     management_.close();
     facts_.reset();
+    connected_ = false;
     host_.setTunnelAddress(std::nullopt);
     host_.setRung("tunnel", RungState::failed, "openvpn ended: " + how);
   }
@@ -171,6 +178,7 @@ class OpenVpnDriver : public Egress, public ServiceOwner {
   ReadWatch listenerWatch_;
   LineSocket management_;
   std::optional<TunnelFacts> facts_;
+  bool connected_ = false;
 };
 
 }  // namespace

@@ -30,6 +30,8 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kFirstLook{100};
 constexpr milliseconds kLongestLook{2000};
+// WireGuard repeats an initiation after 5 s (REKEY_TIMEOUT): by now two have had no answer.
+constexpr std::chrono::seconds kNoAnswer{8};
 constexpr int kTunFd = 3;  // WG_TUN_FD, WG_UAPI_FD in routers/services/wireguard_go.cc
 constexpr int kUapiFd = 4;
 
@@ -245,7 +247,7 @@ class WireGuardDriver : public Egress, public ServiceOwner {
       if (shaken_)
         handshakeDone();
       else
-        lookLater(std::min(pause_ * 2, kLongestLook));
+        lookAgain();
     }
   }
 
@@ -266,7 +268,15 @@ class WireGuardDriver : public Egress, public ServiceOwner {
   Status useDevice() {
     ORRERY_TRY(bringIn(spec_, TunnelDevice{device_, egress_.address, egress_.mtu}));
     host_.setProgress(60, "WireGuard: shaking hands");
+    began_ = std::chrono::steady_clock::now();
     return {};
+  }
+
+  void lookAgain() {
+    if (std::chrono::steady_clock::now() - began_ > kNoAnswer)
+      host_.setRung("tunnel", RungState::failed,
+                    "no handshake: the peer does not answer, or does not know our key");
+    lookLater(std::min(pause_ * 2, kLongestLook));
   }
 
   void lookLater(milliseconds pause) {
@@ -289,7 +299,7 @@ class WireGuardDriver : public Egress, public ServiceOwner {
     if (shaken)
       handshakeDone();
     else
-      lookLater(std::min(pause_ * 2, kLongestLook));
+      lookAgain();
   }
 
   void handshakeDone() {
@@ -321,6 +331,7 @@ class WireGuardDriver : public Egress, public ServiceOwner {
   bool shaken_ = false;
   Timer lookTimer_;
   milliseconds pause_{0};
+  std::chrono::steady_clock::time_point began_;  // to wait for a handshake
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,11 +16,14 @@
 namespace orrery {
 namespace {
 
-constexpr int kFirstPauseMs = 100;
-constexpr unsigned kMaxDoublings = 7;
+struct Successor {
+  char* const* argv;
+  char* const* calmArgv;
+  int pauseMs;
+};
 
 // Between fork and exec: system calls only.
-[[noreturn]] void keep(int supervisor, const char* program, char* const* argv, int pauseMs) {
+[[noreturn]] void keep(int supervisor, const char* program, const Successor& next) {
   constexpr int kKept = 3;
   if (::dup2(supervisor, kKept) != kKept) ::_exit(1);
   (void)::syscall(SYS_close_range, kKept + 1, ~0u, 0);
@@ -28,27 +32,45 @@ constexpr unsigned kMaxDoublings = 7;
   sigset_t none;
   (void)::sigemptyset(&none);
   (void)::sigprocmask(SIG_SETMASK, &none, nullptr);
+  timespec begin{};
+  timespec end{};
+  (void)::clock_gettime(CLOCK_MONOTONIC, &begin);
   pollfd gone{kKept, POLLIN, 0};
   while (::poll(&gone, 1, -1) < 0 && errno == EINTR) {
   }
-  (void)::poll(nullptr, 0, pauseMs);
+  (void)::clock_gettime(CLOCK_MONOTONIC, &end);
+  const bool calm = end.tv_sec - begin.tv_sec >= kCalm.count();
+  if (!calm) (void)::poll(nullptr, 0, next.pauseMs);
   (void)::close(kKept);
   char* const environment[] = {const_cast<char*>("PATH=/usr/sbin:/usr/bin:/sbin:/bin"), nullptr};
-  (void)::execve(program, argv, environment);
+  (void)::execve(program, calm ? next.calmArgv : next.argv, environment);
   ::_exit(127);
+}
+
+std::vector<char*> pointersTo(std::vector<std::string>& arguments) {
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  return argv;
 }
 
 }  // namespace
 
+std::chrono::milliseconds pauseAfter(unsigned deaths) {
+  constexpr std::chrono::milliseconds kFirst{100};
+  constexpr unsigned kMaxDoublings = 7;
+  if (deaths == 0) return std::chrono::milliseconds(0);
+  return kFirst * (1 << std::min(deaths - 1, kMaxDoublings));
+}
+
 Result<Keeper> startKeeper(const KeeperOptions& options) {
   ORRERY_TRY_ASSIGN(const PidFd self, openPidfd(::getpid()));
   std::vector<std::string> arguments = options.arguments;
-  std::vector<char*> argv;
-  for (std::string& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  const int pause = options.deaths == 0
-                        ? 0
-                        : kFirstPauseMs << std::min(options.deaths - 1, kMaxDoublings);
+  std::vector<std::string> calmArguments = options.calmArguments;
+  const std::vector<char*> argv = pointersTo(arguments);
+  const std::vector<char*> calmArgv = pointersTo(calmArguments);
+  const Successor next{argv.data(), calmArgv.data(),
+                       static_cast<int>(pauseAfter(options.deaths).count())};
   int pidfd = -1;
   clone_args args{};
   args.flags = CLONE_PIDFD;
@@ -56,7 +78,7 @@ Result<Keeper> startKeeper(const KeeperOptions& options) {
   args.exit_signal = SIGCHLD;
   const long pid = ::syscall(SYS_clone3, &args, sizeof args);
   if (pid < 0) return sysError(errno, "fork a keeper");
-  if (pid == 0) keep(self.get(), options.program.c_str(), argv.data(), pause);
+  if (pid == 0) keep(self.get(), options.program.c_str(), next);
   Keeper keeper;
   keeper.pid = static_cast<pid_t>(pid);
   keeper.pidfd = PidFd(pidfd);

@@ -4,6 +4,7 @@
 // The successor finds namespaces, links and rules as they were, and starts the services anew.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -13,10 +14,16 @@
 namespace orrery {
 
 struct KeeperOptions {
-  std::string program;                 // of the successor
-  std::vector<std::string> arguments;  // argv of the successor
-  unsigned deaths = 0;                 // in a row so far: a growing pause keeps a crash from spinning
+  std::string program;                     // of the successor
+  std::vector<std::string> arguments;      // argv of the successor
+  std::vector<std::string> calmArguments;  // the same if the supervisor had run for kCalm
+  unsigned deaths = 0;                     // that this one would be, in a row
 };
+
+// A growing pause keeps a crash from spinning: none, then from 100 ms doubling to 12.8 s.
+std::chrono::milliseconds pauseAfter(unsigned deaths);
+// A supervisor that lived so long does not count as crashing in a row.
+inline constexpr std::chrono::seconds kCalm{60};
 
 struct Keeper {
   pid_t pid = -1;

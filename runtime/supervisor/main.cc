@@ -1,8 +1,10 @@
-// orrery-supervisor NETWORK ROUTER [DEATHS]
+// orrery-supervisor NETWORK ROUTER [DEATHS INCARNATION]
 //
 // Started by routerctl with descriptor 3 as the write end of a pipe: "ok" when the control socket
-// listens, else why not. Started by its predecessor's keeper without one.
+// listens, else why not. Started by its predecessor's keeper without one, and with the number of
+// deaths in a row and whose successor it is.
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -16,6 +18,8 @@
 namespace {
 
 constexpr int kReadyFd = 3;
+constexpr int kFirstArguments = 3;
+constexpr int kSuccessorArguments = 5;
 
 // The pipe of routerctl, if there is one: a successor may find something else under that number.
 orrery::UniqueFd readyPipe(bool expected) {
@@ -28,16 +32,33 @@ void say(const orrery::UniqueFd& pipe, const std::string& text) {
   if (pipe) (void)!::write(pipe.get(), text.data(), text.size());
 }
 
+// A successor that cannot start (no memory, a full /run) is the last one who would try again.
+[[noreturn]] void tryAgain(const orrery::SupervisorOptions& options) {
+  const std::string deaths = std::to_string(options.deaths + 1);
+  const auto pause = orrery::pauseAfter(options.deaths + 1);
+  (void)::poll(nullptr, 0, static_cast<int>(pause.count()));
+  const char* program = options.program.c_str();
+  (void)::execl(program, program, options.router.network.c_str(), options.router.name.c_str(),
+                deaths.c_str(), options.incarnation.c_str(), nullptr);
+  ::_exit(1);
+}
+
 int run(int argc, char** argv) {
-  if (argc < 3 || argc > 4) {
-    std::fputs("usage: orrery-supervisor NETWORK ROUTER\n"
-               "This program is started by routerctl; see routerctl(8).\n", stderr);
+  if (argc != kFirstArguments && argc != kSuccessorArguments) {
+    std::fputs(
+        "usage: orrery-supervisor NETWORK ROUTER\n"
+        "This program is started by routerctl; see routerctl(8).\n",
+        stderr);
     return 2;
   }
+  const bool first = argc == kFirstArguments;
   orrery::SupervisorOptions options;
   options.router = orrery::RouterId{argv[1], argv[2]};
-  if (argc == 4) options.deaths = orrery::parseNumber<unsigned>(argv[3]).value_or(0);
-  orrery::UniqueFd ready = readyPipe(argc == 3);
+  if (!first) {
+    options.deaths = orrery::parseNumber<unsigned>(argv[3]).value_or(0);
+    options.incarnation = argv[4];
+  }
+  orrery::UniqueFd ready = readyPipe(first);
   (void)::signal(SIGPIPE, SIG_IGN);
   const auto self = orrery::libexecDirectory();
   if (!self) {
@@ -47,7 +68,9 @@ int run(int argc, char** argv) {
   options.program = *self + "/orrery-supervisor";
   auto supervisor = orrery::Supervisor::create(options);
   if (!supervisor) {
-    say(ready, supervisor.error().message + "\n");
+    const orrery::Error& why = supervisor.error();
+    say(ready, why.message + "\n");
+    if (!first && why.err != orrery::kSuperseded && why.err != EEXIST) tryAgain(options);
     return 1;
   }
   say(ready, "ok\n");

@@ -26,6 +26,13 @@ constexpr std::chrono::seconds kCalm{60};
 constexpr std::size_t kMaxLine = 4096;             // bytes; the rest of a longer one is cut off
 constexpr std::uint64_t kMaxServiceLog = 1 << 20;  // bytes, then it becomes .1
 
+// After a reboot a router may have another range of ids, and what survived belongs to the old one.
+Status ownTree(const std::string& path, std::uint32_t user) {
+  struct stat st {};
+  if (::lstat(path.c_str(), &st) != 0) return sysError(errno, "look at '{}'", path);
+  return st.st_uid == user ? Status{} : giveTree(path, user, user);
+}
+
 Status own(const std::string& path, std::uint32_t user, std::uint32_t group, mode_t mode) {
   if (::lchown(path.c_str(), user, group) != 0) return sysError(errno, "give '{}' away", path);
   if (::chmod(path.c_str(), mode) != 0) return sysError(errno, "set mode of '{}'", path);
@@ -60,6 +67,7 @@ Status ServiceRunner::prepareFiles() const {
   const std::uint32_t user = hostUser(at_.idBase, spec_.kind);
   for (const ServiceDirectory& directory : spec_.directories) {
     ORRERY_TRY(makeDirectories(directory.path));
+    if (directory.ownedByService) ORRERY_TRY(ownTree(directory.path, user));
     ORRERY_TRY(own(directory.path, directory.ownedByService ? user : 0,
                    directory.ownedByService ? user : 0, directory.mode));
   }

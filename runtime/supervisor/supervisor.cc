@@ -14,8 +14,8 @@ namespace {
 
 constexpr std::uint64_t kMaxEventLog = 1 << 20;  // bytes, then it becomes .1
 
-// A rung that has failed for so long after the start is worth telling whoever waits. It is tried on,
-// and may still come good.
+// A rung that has failed for so long after the start is worth telling whoever waits. It is tried
+// on, and may still come good.
 constexpr std::chrono::seconds kPatience{15};
 
 bool needsDnsmasq(const RouterSpec& spec) {
@@ -47,7 +47,13 @@ Supervisor::Supervisor(SupervisorOptions options, RouterSpec spec, StoredPlaceme
 
 Supervisor::~Supervisor() = default;
 
-Result<std::unique_ptr<Supervisor>> Supervisor::create(const SupervisorOptions& options) {
+Result<std::unique_ptr<Supervisor>> Supervisor::create(const SupervisorOptions& given) {
+  SupervisorOptions options = given;
+  ORRERY_TRY_ASSIGN(const std::string present, readIncarnation(options.router));
+  if (options.incarnation.empty()) options.incarnation = present;
+  if (present.empty() || options.incarnation != present)
+    return sysError(kSuperseded, "supervise {}: it was stopped or started anew",
+                    options.router.text());
   ORRERY_TRY_ASSIGN(RouterSpec spec, readSpec(options.router));
   ORRERY_TRY_ASSIGN(StoredPlacement placement, readPlacement(options.router));
   std::unique_ptr<Supervisor> supervisor(
@@ -56,7 +62,18 @@ Result<std::unique_ptr<Supervisor>> Supervisor::create(const SupervisorOptions& 
   return supervisor;
 }
 
+Status Supervisor::checkAlone() const {
+  ORRERY_TRY_ASSIGN(const auto other, openMarked(supervisorMarkPath(spec_.id)));
+  if (!other) return {};
+  // A successor that tries again has the number that it wrote down at its first try.
+  ORRERY_TRY_ASSIGN(const std::string noted, readFile(supervisorMarkPath(spec_.id)));
+  ORRERY_TRY_ASSIGN(const ProcessMark own, markOf(::getpid()));
+  if (noted == toText(own)) return {};
+  return sysError(EEXIST, "supervise {}", spec_.id.text());
+}
+
 Status Supervisor::open() {
+  ORRERY_TRY(checkAlone());
   ORRERY_TRY_ASSIGN(base_, makeEventBase());
   surroundings_.base = base_.get();
   auto cgroups = CgroupTree::probe();
@@ -70,8 +87,7 @@ Status Supervisor::open() {
 
   ControlServerOptions control;
   control.path = paths_.control;
-  ORRERY_TRY_ASSIGN(control_,
-                    ControlServer::create(base_.get(), std::move(control), *this));
+  ORRERY_TRY_ASSIGN(control_, ControlServer::create(base_.get(), std::move(control), *this));
   ORRERY_TRY_ASSIGN(portal_, Portal::create(base_.get(), paths_, PortalOptions{}, *this));
   for (const int number : {SIGTERM, SIGINT}) {
     ORRERY_TRY_ASSIGN(SignalWatch watch, SignalWatch::start(base_.get(), number, [this] {
@@ -89,8 +105,22 @@ Status Supervisor::openKeeper() {
   options.program = options_.program;
   options.deaths = options_.deaths + 1;
   options.arguments = {options_.program, spec_.id.network, spec_.id.name,
-                       std::to_string(options.deaths)};
+                       std::to_string(options.deaths), options_.incarnation};
+  options.calmArguments = options.arguments;
+  options.calmArguments[3] = "0";
   ORRERY_TRY_ASSIGN(keeper_, startKeeper(options));
+  Status watched = watchKeeper();
+  // One that is not written down would be found by nobody.
+  if (!watched) endKeeper();
+  return watched;
+}
+
+void Supervisor::endKeeper() {
+  keeperWatch_.stop();
+  if (sendSignal(keeper_.pidfd, SIGKILL)) (void)waitExit(keeper_.pidfd);
+}
+
+Status Supervisor::watchKeeper() {
   ORRERY_TRY_ASSIGN(const ProcessMark mark, markOf(keeper_.pid));
   ORRERY_TRY(writeFileAtomic(keeperMarkPath(spec_.id), toText(mark)));
   ORRERY_TRY_ASSIGN(keeperWatch_, ReadWatch::start(base_.get(), keeper_.pidfd.get(), [this] {
@@ -110,6 +140,7 @@ Status Supervisor::run() {
 }
 
 Status Supervisor::startServices() {
+  ORRERY_TRY(patienceTimer_.start(base_.get(), kPatience, [this] { losePatience(); }));
   egress_ = makeEgress(*this);
   if (needsDnsmasq(spec_)) {
     state_.ladder.push_back({"lan", RungState::pending, "dnsmasq is starting"});
@@ -122,9 +153,10 @@ Status Supervisor::startServices() {
   if (Status started = egress_->start(); !started) fail("egress", started.error().message);
   judge();
   stateChanged();
-  return patienceTimer_.start(base_.get(), kPatience, [this] { losePatience(); });
+  return {};
 }
 
+// Its timer is set as long as the first start is under way, and never again: idle means asleep.
 void Supervisor::losePatience() {
   if (state_.phase != RouterPhase::starting) return;
   const auto failed = std::ranges::find(state_.ladder, RungState::failed, &Rung::state);
@@ -136,15 +168,14 @@ void Supervisor::losePatience() {
 
 void Supervisor::shutDown() {
   setPhase(RouterPhase::stopping, "told to end");
-  keeperWatch_.stop();
-  (void)sendSignal(keeper_.pidfd, SIGKILL);
-  (void)waitExit(keeper_.pidfd);
+  endKeeper();
   if (egress_) egress_->stop();
   if (dnsmasq_) dnsmasq_->stop(std::chrono::milliseconds(0));
   writeState();
 }
 
-// --- control --------------------------------------------------------------------------------------
+// --- control
+// --------------------------------------------------------------------------------------
 
 Result<Json> Supervisor::handle(const ControlRequest& request, const ControlPeer&) {
   if (request.verb == verb::kStatus) {
@@ -155,7 +186,9 @@ Result<Json> Supervisor::handle(const ControlRequest& request, const ControlPeer
     return toJson(state_);
   }
   if (request.verb == verb::kStop) {
-    (void)event_base_loopbreak(base_.get());
+    // In the loop's next round, in which the reply goes out.
+    ORRERY_TRY(stopTimer_.start(base_.get(), std::chrono::milliseconds(0),
+                                [this] { (void)event_base_loopbreak(base_.get()); }));
     return Json::object();
   }
   if (request.verb == verb::kRestartService) return restartService(request);
@@ -186,7 +219,8 @@ Result<Json> Supervisor::restartService(const ControlRequest& request) {
   return Json::object();
 }
 
-// --- what drivers report --------------------------------------------------------------------------
+// --- what drivers report
+// --------------------------------------------------------------------------
 
 void Supervisor::setRung(const std::string& rung, RungState state, std::string detail) {
   auto found = std::ranges::find(state_.ladder, rung, &Rung::rung);
@@ -200,8 +234,7 @@ void Supervisor::setRung(const std::string& rung, RungState state, std::string d
   found->detail = detail;
   if (turned)
     note(state == RungState::failed ? Severity::warning : Severity::info, "",
-         std::string(kRungEvent),
-         {{"rung", rung}, {"state", toString(state)}, {"detail", detail}});
+         std::string(kRungEvent), {{"rung", rung}, {"state", toString(state)}, {"detail", detail}});
   judge();
   stateChanged();
 }
@@ -253,7 +286,8 @@ void Supervisor::note(Severity severity, const std::string& service, const std::
   publish(std::move(event));
 }
 
-// --- dnsmasq --------------------------------------------------------------------------------------
+// --- dnsmasq
+// --------------------------------------------------------------------------------------
 
 Result<std::vector<ServiceOwner::Gift>> Supervisor::prepareService(ServiceRunner&) {
   return std::vector<Gift>{};
@@ -270,13 +304,16 @@ void Supervisor::serviceEnded(ServiceRunner&, const std::string& how) {
   setRung("lan", RungState::failed, "dnsmasq ended: " + how);
 }
 
-// --- state ----------------------------------------------------------------------------------------
+// --- state
+// ----------------------------------------------------------------------------------------
 
 void Supervisor::judge() {
   if (state_.phase == RouterPhase::stopping) return;
   const Rung* unsettled = firstUnsettled(state_);
   if (unsettled == nullptr) {
     everReady_ = true;
+    patienceTimer_.stop();
+    state_.progress.reset();
     setPhase(RouterPhase::ready, "");
   } else if (everReady_) {
     setPhase(RouterPhase::degraded, unsettled->rung + ": " + unsettled->detail);

@@ -5,6 +5,7 @@
 // signals, and timers that have a reason (a back-off, a handshake that is awaited).
 #pragma once
 
+#include <cerrno>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,11 +27,17 @@ struct SupervisorOptions {
   RouterId router;
   std::string program;  // our own, for the keeper
   unsigned deaths = 0;  // of predecessors, in a row
+  // Whose successor it is (runtime/engine/supervisor_process.h). "": the first one.
+  std::string incarnation;
 };
+
+// Error::err of create(): this one is not wanted any more, its router was stopped or started anew.
+inline constexpr int kSuperseded = ESTALE;
 
 class Supervisor : public ControlHandler, public EgressHost, public ServiceOwner {
  public:
-  // Reads the definition and placement, opens the control socket, makes the keeper. Nothing runs yet.
+  // Reads the definition and placement, opens the control socket, makes the keeper. Nothing runs
+  // yet.
   static Result<std::unique_ptr<Supervisor>> create(const SupervisorOptions& options);
   ~Supervisor() override;
   // Starts the services and runs until it is told to end.
@@ -39,7 +46,10 @@ class Supervisor : public ControlHandler, public EgressHost, public ServiceOwner
  private:
   Supervisor(SupervisorOptions options, RouterSpec spec, StoredPlacement placement);
   Status open();
+  Status checkAlone() const;
   Status openKeeper();
+  Status watchKeeper();
+  void endKeeper();
   Status startServices();
   void shutDown();
 
@@ -66,9 +76,9 @@ class Supervisor : public ControlHandler, public EgressHost, public ServiceOwner
   void serviceEnded(ServiceRunner& service, const std::string& how) override;
 
   void setPhase(RouterPhase phase, std::string reason);
-  void judge();           // the phase that the ladder adds up to
-  void losePatience();    // a start that hangs on a failed rung is called failed
-  void stateChanged();    // written once the present callback is over
+  void judge();         // the phase that the ladder adds up to
+  void losePatience();  // a start that hangs on a failed rung is called failed
+  void stateChanged();  // written once the present callback is over
   void writeState();
   void publish(Event event);
 
@@ -92,6 +102,7 @@ class Supervisor : public ControlHandler, public EgressHost, public ServiceOwner
   std::unique_ptr<ServiceRunner> dnsmasq_;
   Timer writeTimer_;
   Timer patienceTimer_;
+  Timer stopTimer_;
   bool writePending_ = false;
   bool everReady_ = false;
 };

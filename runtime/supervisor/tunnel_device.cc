@@ -62,6 +62,19 @@ Status watchUplink(EgressHost& host, LinkWatch& watch) {
                      });
 }
 
+Status keepOnlyAddress(Rtnl& rtnl, const IfName& name, const std::optional<Prefix4>& address) {
+  ORRERY_TRY_ASSIGN(const auto addresses, listAddresses(rtnl, name));
+  bool there = false;
+  for (const Address& present : addresses) {
+    if (address && present.address == *address)
+      there = true;
+    else
+      ORRERY_TRY(deleteAddress(rtnl, name, present.address));
+  }
+  if (!address || there) return {};
+  return addAddress(rtnl, name, *address);
+}
+
 Status bringIn(const RouterSpec& spec, const TunnelDevice& device) {
   ORRERY_TRY_ASSIGN(const NetnsFd lan, openNetns(spec.id.text()));
   ORRERY_TRY_ASSIGN(Rtnl inside, Rtnl::open(lan));
@@ -71,15 +84,7 @@ Status bringIn(const RouterSpec& spec, const TunnelDevice& device) {
     ORRERY_TRY(moveLink(outside, device.name, lan));
   }
   ORRERY_TRY(setLinkMtu(inside, device.name, device.mtu));
-  ORRERY_TRY_ASSIGN(const auto addresses, listAddresses(inside, device.name));
-  bool addressed = false;
-  for (const Address& address : addresses) {
-    if (address.address == device.address)
-      addressed = true;
-    else
-      ORRERY_TRY(deleteAddress(inside, device.name, address.address));
-  }
-  if (!addressed) ORRERY_TRY(addAddress(inside, device.name, device.address));
+  ORRERY_TRY(keepOnlyAddress(inside, device.name, device.address));
   ORRERY_TRY(setLinkUp(inside, device.name));
   Route route;
   route.destination = Prefix4{Ipv4{0}, 0};

@@ -87,7 +87,7 @@ void DnsServer::onUdp(Ready) {
 
 // False when no datagram waits.
 bool DnsServer::serveDatagram() {
-  std::array<std::uint8_t, dns::kMaxQuery + 1> buffer;  // one more, to notice longer ones
+  std::array<std::uint8_t, dns::kMaxQuery + 1> buffer{};  // one more, to notice longer ones
   alignas(cmsghdr) char control[256];
   sockaddr_in client{};
   iovec data{buffer.data(), buffer.size()};

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 
 namespace orrery {
@@ -48,6 +49,19 @@ Status removeTreeAt(int dirFd, const std::string& name) {
   return {};
 }
 
+Status giveTreeAt(int dirFd, const std::string& name, uid_t user, gid_t group) {
+  if (::fchownat(dirFd, name.c_str(), user, group, AT_SYMLINK_NOFOLLOW) != 0)
+    return sysError(errno, "give '{}' to user {}", name, user);
+  UniqueFd sub(::openat(dirFd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!sub && (errno == ENOTDIR || errno == ELOOP)) return {};
+  if (!sub) return sysError(errno, "open directory '{}'", name);
+  UniqueFd listing(::fcntl(sub.get(), F_DUPFD_CLOEXEC, 0));
+  if (!listing) return sysError(errno, "duplicate descriptor of '{}'", name);
+  ORRERY_TRY_ASSIGN(const auto names, namesIn(std::move(listing), name));
+  for (const std::string& child : names) ORRERY_TRY(giveTreeAt(sub.get(), child, user, group));
+  return {};
+}
+
 }  // namespace
 
 Result<UniqueFd> openFile(const std::string& path, int flags, mode_t mode) {
@@ -61,8 +75,8 @@ Result<UniqueFd> openBeneath(int dirFd, const std::string& relativePath, int fla
   how.flags = static_cast<__u64>(flags) | O_CLOEXEC;
   how.mode = mode;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  UniqueFd fd(static_cast<int>(
-      ::syscall(SYS_openat2, dirFd, relativePath.c_str(), &how, sizeof how)));
+  UniqueFd fd(
+      static_cast<int>(::syscall(SYS_openat2, dirFd, relativePath.c_str(), &how, sizeof how)));
   if (!fd) return sysError(errno, "open '{}'", relativePath);
   return fd;
 }
@@ -87,6 +101,17 @@ Result<std::string> readFile(const std::string& path, std::size_t limit) {
   return text;
 }
 
+Result<std::string> readForeignFile(const std::string& path, std::size_t limit) {
+  ORRERY_TRY_ASSIGN(const UniqueFd fd,
+                    openFile(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+  struct stat st {};
+  if (::fstat(fd.get(), &st) != 0) return sysError(errno, "look at '{}'", path);
+  if (!S_ISREG(st.st_mode)) return error("'{}' is no regular file", path);
+  auto text = readAll(fd.get(), limit);
+  if (!text) return wrap(std::move(text).error(), "'{}'", path);
+  return text;
+}
+
 Status writeAll(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t n = ::write(fd, bytes.data(), bytes.size());
@@ -98,10 +123,13 @@ Status writeAll(int fd, std::string_view bytes) {
 }
 
 Status writeFileAtomic(const std::string& path, std::string_view text, mode_t mode) {
-  const std::string temporary = fmt::format("{}.{}.tmp", path, ::getpid());
+  const std::size_t slash = path.rfind('/');
+  const std::size_t base = slash == std::string::npos ? 0 : slash + 1;
+  std::string temporary = path.substr(0, base) + "." + path.substr(base) + ".XXXXXX";
   {
-    ORRERY_TRY_ASSIGN(const UniqueFd fd,
-                      openFile(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode));
+    // A new file (O_EXCL) with mode 0600 until it is whole.
+    const UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));
+    if (!fd) return sysError(errno, "make a temporary file for '{}'", path);
     Status written = writeAll(fd.get(), text);
     if (written && ::fchmod(fd.get(), mode) != 0) written = sysError(errno, "set mode");
     if (!written) {
@@ -147,7 +175,13 @@ Status removeFile(const std::string& path) {
   return {};
 }
 
-Status removeTree(const std::string& path) { return removeTreeAt(AT_FDCWD, path); }
+Status removeTree(const std::string& path) {
+  return removeTreeAt(AT_FDCWD, path);
+}
+
+Status giveTree(const std::string& path, uid_t user, gid_t group) {
+  return giveTreeAt(AT_FDCWD, path, user, group);
+}
 
 bool pathExists(const std::string& path) {
   struct stat st {};

@@ -25,9 +25,13 @@ Result<UniqueFd> openBeneath(int dirFd, const std::string& relativePath, int fla
 
 // The whole file. More than `limit` bytes is an error (EFBIG), never a cut.
 Result<std::string> readFile(const std::string& path, std::size_t limit = kDefaultReadLimit);
+// The same in a directory whose owner we do not trust: a link is not followed (ELOOP), and what is no
+// regular file (a FIFO would make us wait) is refused.
+Result<std::string> readForeignFile(const std::string& path, std::size_t limit = kDefaultReadLimit);
 Result<std::string> readAll(int fd, std::size_t limit = kDefaultReadLimit);
 
-// Writes to a temporary name in the same directory, then renames over `path`.
+// Writes to a temporary file in the same directory, then renames it over `path`. The temporary name
+// begins with '.', so that who reads whole directories (dnsmasq's hosts.d) leaves it alone.
 Status writeFileAtomic(const std::string& path, std::string_view text, mode_t mode = 0644);
 
 // For sysctl, cgroup and procfs files: one write(2) of the whole text into an existing file.
@@ -41,6 +45,9 @@ Status makeDirectories(const std::string& path, mode_t mode = 0755);
 Status removeDirectory(const std::string& path);
 // unlink; a missing file is fine.
 Status removeFile(const std::string& path);
+// Gives a tree to a user and its group, links themselves and not what they point to. For a state
+// directory whose owner got another id.
+Status giveTree(const std::string& path, uid_t user, gid_t group);
 // Removes a tree without following symbolic links; a missing one is fine.
 Status removeTree(const std::string& path);
 bool pathExists(const std::string& path);

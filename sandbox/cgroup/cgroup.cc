@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <climits>
+#include <set>
 
 #include "sandbox/base/file.h"
 #include "sandbox/base/strings.h"
@@ -187,8 +188,9 @@ Status killV1(const CgroupLayout& layout, const std::string& root, const std::st
   return thawed;
 }
 
-// A process leaves its group a moment after it was reaped (the kernel unlinks it when it has switched
-// out for the last time), and v1 has no event for that. So a group that lists nobody is tried again.
+// A process leaves its group a moment after it was reaped (the kernel unlinks it when it has
+// switched out for the last time), and v1 has no event for that. So a group that lists nobody is
+// tried again.
 Status removeGroup(const std::string& directory) {
   constexpr int kTries = 1000;
   constexpr int kPauseMs = 1;
@@ -276,10 +278,51 @@ Status CgroupTree::killAll(const std::string& path) const {
   return {};
 }
 
+Result<std::vector<pid_t>> CgroupTree::members(const std::string& path) const {
+  ORRERY_TRY(checkPath(path));
+  std::set<pid_t> found;
+  for (const std::string& root : roots_) {
+    ORRERY_TRY_ASSIGN(const auto groups, groupsBelow(groupIn(root, path)));
+    for (const std::string& group : groups) {
+      auto text = readFile(group + "/cgroup.procs");
+      if (!text && (text.error().err == ENOENT || text.error().err == ENODEV)) continue;
+      if (!text) return tl::unexpected<Error>(std::move(text).error());
+      for (std::string_view word : splitWords(*text))
+        if (const auto pid = parseNumber<pid_t>(word); pid && *pid > 0) found.insert(*pid);
+    }
+  }
+  return std::vector<pid_t>(found.begin(), found.end());
+}
+
+Result<std::vector<std::string>> CgroupTree::list() const {
+  std::set<std::string> found;
+  for (const std::string& root : roots_) {
+    const std::string top = fmt::format("{}/{}", root, kTop);
+    ORRERY_TRY_ASSIGN(const auto groups, groupsBelow(top));
+    for (const std::string& group : groups) {
+      const bool hasBelow = std::ranges::any_of(
+          groups, [&](const std::string& other) { return other.starts_with(group + "/"); });
+      if (group != top && !hasBelow) found.insert(group.substr(top.size() + 1));
+    }
+  }
+  return std::vector<std::string>(found.begin(), found.end());
+}
+
 bool CgroupTree::exists(const std::string& path) const {
   if (!checkPath(path)) return false;
   return std::ranges::any_of(
       roots_, [&path](const std::string& root) { return pathExists(groupIn(root, path)); });
+}
+
+Result<std::vector<UniqueFd>> CgroupTree::openForEntry(const std::string& path) const {
+  ORRERY_TRY(checkPath(path));
+  std::vector<UniqueFd> files;
+  if (layout_.version == CgroupLayout::Version::v2) return files;
+  for (const std::string& root : roots_) {
+    ORRERY_TRY_ASSIGN(UniqueFd file, openFile(groupIn(root, path) + "/tasks", O_WRONLY));
+    files.push_back(std::move(file));
+  }
+  return files;
 }
 
 Result<std::optional<UniqueFd>> CgroupTree::openForClone(const std::string& path) const {

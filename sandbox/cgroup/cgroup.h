@@ -67,10 +67,20 @@ class CgroupTree {
   Status attach(const std::string& path, pid_t pid) const;
   // SIGKILL to everything in it and below; does not wait for the ends.
   Status killAll(const std::string& path) const;
+  // The processes in it and below, sorted. Those that our pid namespace does not show are left out.
+  // A missing group has none.
+  Result<std::vector<pid_t>> members(const std::string& path) const;
+  // Our groups, "network0/galaxy0", that have no groups below them; sorted.
+  Result<std::vector<std::string>> list() const;
   bool exists(const std::string& path) const;
   // v2: the directory for CLONE_INTO_CGROUP, which spares the move of a live process (a write to
   // cgroup.procs waits for an RCU grace period). v1: nothing, use attach.
   Result<std::optional<UniqueFd>> openForClone(const std::string& path) const;
+  // v1: the `tasks` file of each tree, open for writing. A thread that writes "0" to them enters
+  // the group at once; attach() is a move by another process, which waits for several RCU grace
+  // periods (some 4 ms for each tree; cgroup_procs_write_start(), kernel/cgroup/cgroup.c, since
+  // Linux 5.16). v2: none, use openForClone.
+  Result<std::vector<UniqueFd>> openForEntry(const std::string& path) const;
 
  private:
   explicit CgroupTree(CgroupLayout layout);

@@ -38,7 +38,7 @@ struct MountPlan {
 
 inline constexpr std::size_t kMaxMounts = 128;
 inline constexpr std::size_t kMaxEntries = 256;
-inline constexpr std::size_t kMaxTextFile = 256 * 1024;  // bytes
+inline constexpr std::size_t kMaxTextFile = std::size_t{256} * 1024;  // bytes
 
 // Absolute, no empty, "." or ".." component, no trailing '/', no NUL, shorter than PATH_MAX.
 bool isCanonicalPath(std::string_view path);

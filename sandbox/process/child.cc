@@ -6,6 +6,7 @@
 #include <linux/prctl.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <linux/securebits.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
@@ -120,11 +121,19 @@ class Child {
   }
 
   void leaveParentsPowers() noexcept {
-    if (plan_.waitForCgroup) awaitParent();  // the namespace's root is the cgroup at that moment
+    // The namespace's root is the cgroup at that moment.
+    for (std::size_t i = 0; i < plan_.cgroupTasks.size; ++i)
+      check(::syscall(SYS_write, plan_.cgroupTasks.data[i], "0", 1UL), ChildStep::cgroup, i);
+    if (plan_.waitForCgroup) awaitParent();
     check(::syscall(SYS_unshare, CLONE_NEWCGROUP), ChildStep::cgroupNamespace);
     // Before the user namespace, which denies setgroups.
     check(::syscall(SYS_setgroups, 0UL, nullptr), ChildStep::groups);
     if (!plan_.newUserNamespace) return;
+    // The kernel charges what is counted by user (inotify instances: 128, user_namespaces(7)) to
+    // the maker of the user namespace as well. As root, all services of the host would share one
+    // count. The bit keeps our powers for the unshare, which resets both.
+    prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, ChildStep::userNamespace);
+    check(::syscall(SYS_setresuid, -1L, plan_.owner, -1L), ChildStep::userNamespace);
     check(::syscall(SYS_unshare, CLONE_NEWUSER), ChildStep::userNamespace);
     send(ChildStep::wantsMaps, 0, 0);
     awaitParent();

@@ -24,6 +24,7 @@ enum class ChildStep : std::uint32_t {
   hostname,
   rlimit,  // index: the limit
   session,
+  cgroup,  // index: the tree
   cgroupNamespace,
   groups,
   userNamespace,
@@ -86,8 +87,10 @@ struct ChildPlan {
   const char* hostname = nullptr;
   std::size_t hostnameSize = 0;
   PlainSpan<ChildLimit> limits{};
-  bool waitForCgroup = false;
+  PlainSpan<int> cgroupTasks{};  // v1: where it enters its groups itself
+  bool waitForCgroup = false;    // else: until the parent has moved it
   bool newUserNamespace = false;
+  std::uint32_t owner = 0;  // of the user namespace: the service's id in ours
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
   std::uint64_t capabilities = 0;

@@ -15,8 +15,6 @@
 #include <utility>
 #include <vector>
 
-#include "sandbox/base/fd.h"
-
 namespace orrery {
 
 struct BindMount {

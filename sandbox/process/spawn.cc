@@ -87,6 +87,7 @@ Result<SocketPair> makeSync(int firstFree) {
 
 std::vector<ChildRange> rangesOf(const std::vector<FdGap>& gaps) {
   std::vector<ChildRange> ranges;
+  ranges.reserve(gaps.size());
   for (const FdGap& gap : gaps) ranges.push_back(ChildRange{gap.first, gap.last});
   return ranges;
 }
@@ -114,6 +115,7 @@ class Preparation {
     ORRERY_TRY_ASSIGN(const HostOwner owner, ownerOf(spec));
     ORRERY_TRY_ASSIGN(const CapabilitySet capabilities,
                       CapabilitySet::fromNumbers(spec.capabilities));
+    plan_.owner = owner.uid;
     ORRERY_TRY_ASSIGN(root_, prepareRoot(spec.root, owner));
     if (request_.landlock) {
       ORRERY_TRY_ASSIGN(landlock_, rulesetFor(root_));
@@ -151,7 +153,11 @@ class Preparation {
     if (entry_ == Entry::byClone) {
       ORRERY_TRY_ASSIGN(cgroup_, request_.cgroups->openForClone(path));
     }
-    plan_.waitForCgroup = !cgroup_.has_value();
+    if (cgroup_) return {};
+    ORRERY_TRY_ASSIGN(tasks_, request_.cgroups->openForEntry(path));
+    for (const UniqueFd& file : tasks_) taskFds_.push_back(file.get());
+    plan_.cgroupTasks = {taskFds_.data(), taskFds_.size()};
+    plan_.waitForCgroup = tasks_.empty();  // v2, after a clone into the group has failed
     return {};
   }
 
@@ -177,6 +183,7 @@ class Preparation {
     for (const PreparedMount& m : root_.mounts)
       if (m.mount) needed.push_back(m.mount.get());
     for (const ChildFd& move : moves_) needed.push_back(move.from);
+    needed.insert(needed.end(), taskFds_.begin(), taskFds_.end());
     return needed;
   }
 
@@ -224,6 +231,8 @@ class Preparation {
   SocketPair sync_;
   ArrangedFds fds_;
   std::optional<UniqueFd> cgroup_;
+  std::vector<UniqueFd> tasks_;
+  std::vector<int> taskFds_;
   std::vector<ChildMount> mounts_;
   std::vector<ChildLimit> limits_;
   std::vector<ChildFd> moves_;

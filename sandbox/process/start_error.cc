@@ -46,6 +46,8 @@ std::string stepText(ChildStep step, std::size_t index, const SandboxSpec& spec,
       return fmt::format("limit {}", limitName(index));
     case ChildStep::session:
       return "make a session";
+    case ChildStep::cgroup:
+      return fmt::format("enter cgroup '{}'", spec.cgroup);
     case ChildStep::cgroupNamespace:
       return "make a cgroup namespace";
     case ChildStep::groups:

@@ -165,7 +165,7 @@ Status Flattener::resolveHot() {
   const Profile& leaf = *order_.back();
   for (const std::string& call : leaf.hot) {
     const auto number = syscallNumber(options_.arch, call);
-    if (!isSyscallName(call) || (number && calls_.count(*number) == 0))
+    if (!isSyscallName(call) || (number && !calls_.contains(*number)))
       return error("seccomp profile '{}': hot call '{}' has no rule", leaf.name, call);
     if (number) out_.hot.push_back(*number);
   }

@@ -39,7 +39,7 @@
 
 namespace orrery {
 
-inline constexpr std::size_t kMaxProfileText = 64 * 1024;  // bytes
+inline constexpr std::size_t kMaxProfileText = std::size_t{64} * 1024;  // bytes
 
 struct SeccompAction {
   enum class Kind { allow, log, notify, errnoValue, killProcess };

@@ -51,7 +51,7 @@ class AttachCommand final : public Command {
   }
 
  private:
-  // The host's own namespace gets no address of ours, ever (design.md §3).
+  // The host's own namespace gets no address of ours, ever.
   static Status refuseOwn(const NetnsFd& client) {
     ORRERY_TRY_ASSIGN(const NetnsFd own, openNetns(""));
     ORRERY_TRY_ASSIGN(const auto a, netnsInode(client));

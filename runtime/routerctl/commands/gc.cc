@@ -1,5 +1,7 @@
 // gc: removes what crashed commands and supervisors left behind.
+#include "runtime/routerctl/attachment.h"
 #include "runtime/routerctl/commands.h"
+#include "runtime/routerctl/registry.h"
 
 namespace orrery {
 namespace {
@@ -10,7 +12,14 @@ class GcCommand final : public Command {
   std::string_view summary() const override { return "Remove what has no owner any more"; }
   void declare(CommandLine&) override {}
   CommandResult run(CommandContext& context) override {
-    ORRERY_TRY_ASSIGN(const GcReport report, context.operations.gc());
+    ORRERY_TRY_ASSIGN(GcReport report, context.operations.gc());
+    ORRERY_TRY_ASSIGN(const auto routers, knownRouters(context.root));
+    for (const RouterId& id : routers) {
+      ORRERY_TRY_ASSIGN(const auto lost, detachLost(id, context.root));
+      for (const Attachment& client : lost)
+        report.removed.push_back(
+            fmt::format("client {} of {}", toString(client.address), id.text()));
+    }
     Console& console = context.console;
     if (console.mode().json) {
       Json removed = Json::array();

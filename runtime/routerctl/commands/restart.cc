@@ -1,7 +1,10 @@
 // restart NAME [SERVICE]: a service anew, or the router with everything of it.
+#include <algorithm>
+
 #include "runtime/control/client.h"
 #include "runtime/control/paths.h"
 #include "runtime/routerctl/commands.h"
+#include "runtime/routerctl/definitions.h"
 #include "runtime/routerctl/registry.h"
 #include "runtime/routerctl/render.h"
 
@@ -20,6 +23,7 @@ class RestartCommand final : public Command {
     line.word("NAME", name_, Completes::routers, "Router");
     line.optionalWord("SERVICE", service_, Completes::services,
                       "Only this service: tor, dnsmasq, …");
+    line.option("--definition", file_, "FILE", "Apply this file's definition of it");
   }
 
   CommandResult run(CommandContext& context) override {
@@ -41,24 +45,33 @@ class RestartCommand final : public Command {
     return 0;
   }
 
-  // Routers downstream keep their namespaces and see silence only: theirs are not touched.
+  // The network stays: clients and routers downstream see silence only.
   CommandResult restartRouter(CommandContext& context, const RouterId& id) {
-    ORRERY_TRY_ASSIGN(const RouterSpec spec, spawnedSpec(context.root, id));
+    const auto spec = definitionOf(context, id);
+    if (!spec) return tl::unexpected<Failure>(spec.error());
     EngineProgress progress(context.console);
-    DestroyOptions destroy;
-    destroy.force = false;
-    auto destroyed = context.operations.destroy({id}, destroy, progress);
-    if (!destroyed) {
-      progress.finish();
-      return tl::unexpected<Failure>(std::move(destroyed).error());
-    }
-    auto report = context.operations.spawn({spec}, SpawnOptions{}, progress);
+    auto report = context.operations.restart({*spec}, SpawnOptions{}, progress);
     progress.finish();
     if (!report) return tl::unexpected<Failure>(std::move(report).error());
     return printSpawned(context.console, *report, true);
   }
 
+  // That of the file, or the one that it was spawned with.
+  tl::expected<RouterSpec, Failure> definitionOf(CommandContext& context, const RouterId& id) {
+    if (!file_) {
+      auto spec = spawnedSpec(context.root, id);
+      if (!spec) return tl::unexpected<Failure>(std::move(spec).error());
+      return std::move(*spec);
+    }
+    auto set = readPaths(context, {*file_});
+    if (!set) return tl::unexpected<Failure>(std::move(set).error());
+    const auto found = std::ranges::find(set->routers, id, &RouterSpec::id);
+    if (found != set->routers.end()) return *found;
+    return failure(ExitCode::failed, fmt::format("'{}' does not define {}", *file_, id.text()));
+  }
+
   std::string name_;
+  std::optional<std::string> file_;
   std::optional<std::string> service_;
 };
 

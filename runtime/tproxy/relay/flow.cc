@@ -14,8 +14,10 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr std::size_t kChunk = 256 * 1024;    // bytes asked of one splice: a pipe's size
-constexpr std::size_t kBudget = 1024 * 1024;  // bytes of one direction before others have a turn
+constexpr std::size_t kKiB = 1024;
+constexpr std::size_t kChunk = 256 * kKiB;    // bytes asked of one splice: a pipe's size
+constexpr std::size_t kBudget = 1024 * kKiB;  // bytes of one direction before others have a turn
+constexpr std::size_t kCopied = 16 * kKiB;    // bytes of one copy, where there is no pipe
 constexpr milliseconds kQueueFullRetry{20};
 constexpr milliseconds kTimerGrain{
     1000};  // idle times are rounded up, so that flows share wake-ups
@@ -165,7 +167,7 @@ bool Flow::sendHandshake() {
 }
 
 bool Flow::readHandshake() {
-  std::array<std::uint8_t, 262> buffer;
+  std::array<std::uint8_t, 262> buffer{};
   while (upstream_.readable && handshake_->wanted() > 0) {
     const ssize_t n = ::recv(upstream_.fd.get(), buffer.data(), handshake_->wanted(), 0);
     if (n > 0) {
@@ -267,7 +269,7 @@ Flow::Step Flow::drain(Direction& direction, Side& to) {
 
 // Peeks, sends, and takes from the socket just what was sent.
 Flow::Step Flow::copy(Direction& direction, Side& from, Side& to) {
-  std::array<char, 16 * 1024> buffer;
+  std::array<char, kCopied> buffer;  // NOLINT(*-pro-type-member-init): recv fills what is used
   const ssize_t seen = ::recv(from.fd.get(), buffer.data(), buffer.size(), MSG_PEEK);
   if (seen == 0) {
     direction.eof = true;

@@ -28,7 +28,7 @@ bound|renew)
 BOUND|RENEW|REBIND|REBOOT)
   ip=$new_ip_address mask=$new_subnet_mask routers=$new_routers resolvers=$new_domain_name_servers
   from=$new_dhcp_server_identifier seconds=$new_dhcp_lease_time prefix=$mask ;;
-PREINIT) /usr/sbin/ip link set "$interface" up; exit 0 ;;
+deconfig|PREINIT) /usr/sbin/ip link set "$interface" up; exit 0 ;;
 *) exit 0 ;;
 esac
 set -e

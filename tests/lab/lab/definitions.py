@@ -8,6 +8,17 @@ from typing import Any
 
 UNIVERSE_LAN = "10.0.0"
 
+# What the definitions give each router on its own LAN; the same in both networks.
+LAN_ADDRESSES = {
+    "universe0": f"{UNIVERSE_LAN}.1",
+    "galaxy0": "10.1.1.254",
+    "galaxy1": "10.1.2.254",
+    "galaxy2": "10.1.3.254",
+    "galaxy3": "10.1.4.254",
+    "star0": "10.2.2.254",
+}
+LEASE_SECONDS = 9000
+
 _ROUTER = """
 [router.{name}]
 kind   = "{kind}"

@@ -1,8 +1,12 @@
 // How services end: by themselves, by us, and with us.
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <array>
+#include <string>
 
 #include "sandbox/base/file.h"
 #include "tests/system/sandbox_process/fixture.h"
@@ -76,9 +80,13 @@ TEST(Lifetime, OutlivesItsParentIfAsked) {
   EXPECT_TRUE(serviceOutlivesParent(spec));
 }
 
-// The parent dies while the child is not yet armed with PDEATHSIG: it is held in attach(), whose
-// cgroup.procs files are FIFOs here. The first tells us the child's pid, the second is never
-// opened.
+pid_t onlyChildOf(pid_t parent) {
+  const auto path = "/proc/" + std::to_string(parent) + "/task/" + std::to_string(parent);
+  return static_cast<pid_t>(std::atoi(readFile(path + "/children").value().c_str()));
+}
+
+// The parent dies while the child is not yet armed with PDEATHSIG: it is held half-way by a full
+// pipe in the place of a cgroup's file.
 TEST(Lifetime, DiesWithAParentThatDiesDuringTheStart) {
   char directory[] = "/tmp/orrery-fifo-XXXXXX";
   ASSERT_NE(::mkdtemp(directory), nullptr);
@@ -86,9 +94,17 @@ TEST(Lifetime, DiesWithAParentThatDiesDuringTheStart) {
   layout.version = CgroupLayout::Version::v1;
   layout.memory = std::string(directory) + "/memory";
   layout.pids = std::string(directory) + "/pids";
-  for (const std::string& root : {layout.memory, layout.pids}) {
-    ASSERT_TRUE(makeDirectories(root + "/orrery/x"));
-    ASSERT_EQ(::mkfifo((root + "/orrery/x/cgroup.procs").c_str(), 0600), 0);
+  const auto fifoIn = [](const std::string& root, int flags) {
+    const std::string path = root + "/orrery/x/tasks";
+    EXPECT_TRUE(makeDirectories(root + "/orrery/x"));
+    EXPECT_EQ(::mkfifo(path.c_str(), 0600), 0);
+    return UniqueFd(::open(path.c_str(), O_RDWR | O_CLOEXEC | flags));
+  };
+  const UniqueFd first = fifoIn(layout.memory, 0);
+  const UniqueFd second = fifoIn(layout.pids, O_NONBLOCK);
+  ASSERT_TRUE(first && second);
+  std::array<char, 4096> page{};
+  while (::write(second.get(), page.data(), page.size()) > 0) {
   }
   const auto tree = CgroupTree::withLayout(layout);
   ASSERT_TRUE(tree);
@@ -101,12 +117,17 @@ TEST(Lifetime, DiesWithAParentThatDiesDuringTheStart) {
     (void)spawnSandboxed(request);
     ::_exit(0);
   }
-  const std::string told = readFile(layout.memory + "/orrery/x/cgroup.procs").value();
-  const auto child = openPidfd(static_cast<pid_t>(std::atoi(told.c_str())));
-  ASSERT_TRUE(child) << told;
+  char told = 0;
+  ASSERT_EQ(::read(first.get(), &told, 1), 1);
+  EXPECT_EQ(told, '0');
+  const auto child = openPidfd(onlyChildOf(parent));
+  ASSERT_TRUE(child);
   EXPECT_FALSE(waitGone(*child, milliseconds(0)).value());
   (void)::kill(parent, SIGKILL);
   (void)::waitpid(parent, nullptr, 0);
+  EXPECT_FALSE(waitGone(*child, milliseconds(0)).value());
+  while (::read(second.get(), page.data(), page.size()) > 0) {
+  }
   EXPECT_TRUE(waitGone(*child, seconds(10)).value());
   EXPECT_TRUE(removeTree(directory));
 }

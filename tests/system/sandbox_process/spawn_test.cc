@@ -1,6 +1,7 @@
 // What a sandboxed process is: namespaces, ids, capabilities, root, descriptors, limits.
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/nsfs.h>
 #include <linux/seccomp.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -52,6 +53,22 @@ TEST(Spawn, IdsAreMappedAndGroupsAreGone) {
   EXPECT_EQ(a.at("read:/proc/self/setgroups"), "deny;");
   EXPECT_EQ(a.at("setgroups"), "EPERM");
   EXPECT_EQ(a.at("setuid0"), "EPERM");
+}
+
+// What the kernel counts by user is charged to the maker of a user namespace as well: were it root,
+// all services of the host would share root's 128 inotify instances.
+TEST(Spawn, UserNamespaceBelongsToTheService) {
+  SandboxSpec spec = probeSpec({"pause"});
+  spec.uid = 5;
+  const auto child = spawnSandboxed(SpawnRequest{.spec = spec});
+  ASSERT_TRUE(child) << child.error().message;
+  const UniqueFd userNamespace(
+      ::open(fmt::format("/proc/{}/ns/user", child->pid).c_str(), O_RDONLY | O_CLOEXEC));
+  ASSERT_TRUE(userNamespace);
+  uid_t owner = 0;
+  ASSERT_EQ(::ioctl(userNamespace.get(), NS_GET_OWNER_UID, &owner), 0);
+  EXPECT_EQ(owner, 700005u);
+  (void)terminate(child->pidfd, std::chrono::milliseconds(0));
 }
 
 TEST(Spawn, MappedRootHasNoCapabilityAndGetsNone) {

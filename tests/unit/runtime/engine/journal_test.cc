@@ -100,6 +100,42 @@ TEST_F(JournalFile, FollowsDoneFailedAndBegun) {
   EXPECT_EQ(readJournal(path_)->size(), 1u);
 }
 
+TEST_F(JournalFile, KnowsTheStepThatWasCutOff) {
+  const auto resources = chain();
+  auto journal = FileJournal::open(path_);
+  ASSERT_TRUE(journal);
+  const Step step{resources[0], resources[0]};
+  ASSERT_TRUE(journal->intend(step));
+  EXPECT_EQ(readJournalContents(path_)->pending, step);
+  ASSERT_TRUE(journal->done());
+  EXPECT_EQ(readJournalContents(path_)->pending, std::nullopt);
+}
+
+TEST_F(JournalFile, RewrittenSaysTheSameInLess) {
+  std::vector<Resource> present;
+  for (const Resource& resource : desiredState(test::universeSpec(), test::nicPlacement()))
+    present.push_back(asWritten(resource));
+  {
+    auto journal = FileJournal::open(path_);
+    ASSERT_TRUE(journal);
+    for (int round = 0; round < 2; ++round)
+      for (const Resource& resource : present) {
+        ASSERT_TRUE(journal->intend(Step{std::nullopt, resource}));
+        ASSERT_TRUE(journal->done());
+      }
+  }
+  const std::size_t size = readFile(path_)->size();
+  ASSERT_TRUE(rewriteJournal(path_, *readJournal(path_)));
+  EXPECT_LE(readFile(path_)->size(), size / 2);
+  EXPECT_EQ(*readJournal(path_), present);
+  // What comes after is written behind it.
+  auto journal = FileJournal::open(path_);
+  ASSERT_TRUE(journal);
+  ASSERT_TRUE(journal->intend(Step{present[0], std::nullopt}));
+  ASSERT_TRUE(journal->done());
+  EXPECT_EQ(readJournal(path_)->size(), present.size() - 1);
+}
+
 TEST_F(JournalFile, MissingIsEmptyAndGarbageIsAnError) {
   EXPECT_TRUE(readJournal(path_)->empty());
   const auto garbage = parseJournal("{\"done\":true}\nx\n");
@@ -125,6 +161,28 @@ TEST(Placement, ChoosesTheLowestFreeAddress) {
   const auto none = chooseUplinkAddress(universe, all);
   ASSERT_FALSE(none);
   EXPECT_NE(none.error().message.find("wider subnet"), std::string::npos);
+}
+
+TEST(PlacementPreview, GivesEachRouterItsOwn) {
+  const RouterSpec universe = test::universeSpec();
+  RouterSpec first = test::directSpec();
+  RouterSpec second = test::openvpnSpec();
+  RouterSpec fixed = test::directSpec();
+  fixed.id.name = "galaxy4";
+  fixed.uplink = RouterUplink{"universe0", test::ip("10.0.0.2")};
+  const std::vector<RouterSpec> set{universe, first, second, fixed};
+  PlacementPreview preview(set, nullptr);
+  const Placement root = preview.choose(universe);
+  const Placement one = preview.choose(first);
+  const Placement two = preview.choose(second);
+  EXPECT_EQ(root.nic->hostMac, test::nicPlacement().nic->hostMac);
+  EXPECT_EQ(root.nic->hostName, "") << "not known before it is looked for";
+  EXPECT_NE(one.idSlot, root.idSlot);
+  EXPECT_NE(two.idSlot, root.idSlot);
+  EXPECT_NE(two.idSlot, one.idSlot);
+  EXPECT_EQ(one.uplinkAddress, test::ip("10.0.0.3")) << ".2 is asked for by galaxy4";
+  EXPECT_EQ(two.uplinkAddress, test::ip("10.0.0.4"));
+  EXPECT_EQ(preview.choose(fixed).uplinkAddress, test::ip("10.0.0.2"));
 }
 
 TEST(ProcessMark, ComesBackAndRefusesNonsense) {

@@ -21,6 +21,15 @@ TEST(ClientAddress, FreeOnesOutsideOfTheDhcpRangeFirst) {
             ip("10.1.1.6"));
 }
 
+TEST(ClientAddress, OneWhoAsksByDhcpGetsOneOfTheRange) {
+  const auto choose = [](const std::vector<Ipv4>& taken) {
+    return chooseClientAddress(lan(), taken, AddressChoice::insideRange);
+  };
+  EXPECT_EQ(choose({}).value(), ip("10.1.1.6"));
+  EXPECT_EQ(choose({ip("10.1.1.6")}).value(), ip("10.1.1.5"));
+  EXPECT_FALSE(choose({ip("10.1.1.5"), ip("10.1.1.6")}));
+}
+
 TEST(ClientAddress, AFullSubnetIsAnError) {
   std::vector<Ipv4> all;
   for (std::uint32_t i = 0; i < 8; ++i) all.push_back(Ipv4{lan().address.network().value + i});

@@ -17,6 +17,10 @@ class FakeOperations final : public Operations {
                             ProgressSink&) override {
     return error("not here");
   }
+  Result<SpawnReport> restart(const std::vector<RouterSpec>&, const SpawnOptions&,
+                              ProgressSink&) override {
+    return error("not here");
+  }
   Result<DestroyReport> destroy(const std::vector<RouterId>& routers, const DestroyOptions&,
                                 ProgressSink&) override {
     DestroyReport report;
