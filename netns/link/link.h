@@ -69,7 +69,7 @@ struct VethEnd {
 // A namespace's end is asynchronous: a port of that name may be left for a moment by a peer whose
 // namespace is ending. It is deleted if that can be seen, waited for (kDyingPatience) if it cannot
 // yet, and the creation tried once more. Err EEXIST if either name is rightly taken.
-inline constexpr std::chrono::milliseconds kDyingPatience{250};
+inline constexpr std::chrono::milliseconds kDyingPatience{2000};
 Status createVeth(Rtnl& rtnl, const VethEnd& port, const VethEnd& peer, unsigned mtu);
 
 struct BridgePort {  // what is not said stays as it is

@@ -8,6 +8,14 @@ bool isUsableHost(Ipv4 address) {
   return first != 0 && first != 127 && first < 224 && !linkLocal;
 }
 
+std::optional<std::uint8_t> lengthOfMask(Ipv4 mask) {
+  const std::uint32_t inverted = ~mask.value;
+  if ((inverted & (inverted + 1)) != 0) return std::nullopt;
+  std::uint8_t length = 0;
+  while (length < 32 && ((mask.value >> (31 - length)) & 1) != 0) ++length;
+  return length;
+}
+
 Status checkLinkAddress(const Prefix4& address, const std::vector<Prefix4>& ownSubnets) {
   if (!isUsableHost(address.address))
     return error("address {} is not one that a host can have", toString(address));

@@ -1,6 +1,8 @@
 // Which addresses a far side may give us. Private to routers/egress.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "netns/addr/ip.h"
@@ -9,6 +11,8 @@ namespace orrery {
 
 // A host address that a link may carry: not 0/8, 127/8, 169.254/16, multicast or class E (RFC 6890).
 bool isUsableHost(Ipv4 address);
+// The prefix length of a netmask; nothing if its ones are not all in front.
+std::optional<std::uint8_t> lengthOfMask(Ipv4 mask);
 Status checkLinkAddress(const Prefix4& address, const std::vector<Prefix4>& ownSubnets);
 
 }  // namespace orrery

@@ -27,11 +27,9 @@ std::string_view field(const Fields& fields, std::string_view name) {
 
 Result<std::uint8_t> maskLength(std::string_view text) {
   ORRERY_TRY_ASSIGN(const Ipv4 mask, parseIpv4(text));
-  const std::uint32_t inverted = ~mask.value;
-  if ((inverted & (inverted + 1)) != 0) return error("'{}' is no netmask", text);
-  std::uint8_t length = 0;
-  while (length < 32 && ((mask.value >> (31 - length)) & 1) != 0) ++length;
-  return length;
+  const auto length = lengthOfMask(mask);
+  if (!length) return error("'{}' is no netmask", text);
+  return *length;
 }
 
 Result<Lease> leaseFrom(const Fields& fields) {

@@ -9,14 +9,6 @@ constexpr std::size_t kMaxPush = 16384;  // bytes; OpenVPN joins push continuati
 constexpr std::size_t kMaxServers = 4;
 constexpr std::uint16_t kMinMtu = 576;  // RFC 791: what every host must take
 
-std::optional<std::uint8_t> lengthOfMask(Ipv4 mask) {
-  const std::uint32_t inverted = ~mask.value;
-  if ((inverted & (inverted + 1)) != 0) return std::nullopt;
-  std::uint8_t length = 0;
-  while (length < 32 && ((mask.value >> (31 - length)) & 1) != 0) ++length;
-  return length;
-}
-
 struct Ifconfig {
   Ipv4 local;
   Ipv4 second;  // a netmask (topology subnet) or the peer's address (net30, p2p)
@@ -78,8 +70,13 @@ ManagementEvent parseManagementLine(std::string_view line) {
   if (line.starts_with(">PASSWORD:Verification Failed")) return event(Kind::authFailed, line);
   if (line.starts_with(">FATAL:")) return event(Kind::fatal, after(">FATAL:"));
   if (line.starts_with(">STATE:")) {
+    // TIME,STATE,DETAIL,OUR ADDRESS,SERVER'S ADDRESS,PORT,…
     const auto fields = split(after(">STATE:"), ',');
-    return event(Kind::state, fields.size() > 1 ? fields[1] : std::string_view{});
+    ManagementEvent state = event(Kind::state, fields.size() > 1 ? fields[1] : std::string_view{});
+    if (fields.size() < 6) return state;
+    if (const auto remote = parseIpv4(fields[4])) state.remote = *remote;
+    state.port = parseNumber<std::uint16_t>(fields[5]).value_or(0);
+    return state;
   }
   if (line.starts_with(">LOG:")) {
     // >LOG:TIME,FLAGS,MESSAGE; the message may hold commas.

@@ -63,6 +63,8 @@ struct ManagementEvent {
   enum class Kind { hold, passwordWanted, pushReply, state, fatal, authFailed, log, other };
   Kind kind = Kind::other;
   std::string text;  // state: its name ("CONNECTED"); pushReply: the reply; log, fatal: the message
+  std::optional<Ipv4> remote{};  // of the state CONNECTED: the server in use
+  std::uint16_t port = 0;        // host order
   friend bool operator==(const ManagementEvent&, const ManagementEvent&) = default;
 };
 ManagementEvent parseManagementLine(std::string_view line);

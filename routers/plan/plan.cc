@@ -7,9 +7,11 @@
 namespace orrery {
 namespace {
 
+// Links by which packets come in or go out. Loopback is none, and setting it down costs as much.
 bool mustGoBeforeItsNamespace(const Resource& resource) {
-  return std::holds_alternative<NicResource>(resource) ||
-         std::holds_alternative<LinkUpResource>(resource);
+  if (std::holds_alternative<NicResource>(resource)) return true;
+  const auto* up = std::get_if<LinkUpResource>(&resource);
+  return up != nullptr && up->name.str() != "lo";
 }
 
 std::set<std::string> removedNamespaces(const std::vector<const Resource*>& removed) {

@@ -52,8 +52,11 @@ class Spawner {
   }
 
  private:
+  // What is reported never goes back: a check that passes late does not undo a bootstrap.
   void say(const RouterId& id, const char* stage, unsigned percent, std::string text) {
-    progress_.report(Progress{id, stage, percent, std::move(text)});
+    unsigned& reached = reached_[id];
+    reached = std::max(reached, percent);
+    progress_.report(Progress{id, stage, reached, std::move(text)});
   }
 
   // A router is started when the one that it leaves by is ready.
@@ -160,9 +163,9 @@ class Spawner {
   void relay(const RouterId& id, const Event& event) {
     if (event.name == kProgressEvent) {
       const auto percent = parseNumberOr(fieldOf(event, "percent"));
-      say(id, "bootstrap", percent, std::string(fieldOf(event, "text")));
+      say(id, "progress", percent, std::string(fieldOf(event, "text")));
     } else if (event.name == kRungEvent) {
-      say(id, "check", 20, fmt::format("{} {}", fieldOf(event, "rung"), fieldOf(event, "state")));
+      say(id, "check", 0, fmt::format("{} {}", fieldOf(event, "rung"), fieldOf(event, "state")));
     }
   }
 
@@ -173,6 +176,7 @@ class Spawner {
     return value;
   }
 
+  std::map<RouterId, unsigned> reached_;  // percent
   Mode mode_;
   const SpawnOptions& options_;
   ProgressSink& progress_;

@@ -26,7 +26,9 @@ class EgressHost {
   virtual const ServiceSurroundings& surroundings() const = 0;
   virtual void setRung(const std::string& rung, RungState state, std::string detail) = 0;
   virtual void setProgress(unsigned percent, std::string text) = 0;
-  virtual void setTunnelAddress(const std::optional<Prefix4>& address) = 0;
+  // Our address on what leads out, and the tunnel's or proxy's server in use.
+  virtual void setWayOut(const std::optional<Prefix4>& address,
+                         const std::optional<Endpoint>& server = std::nullopt) = 0;
   // The resolvers that the far side offers; the definition's own come first.
   virtual void setResolvers(const std::vector<Ipv4>& servers) = 0;
   // Not to be mended by trying again: a wrong password, a refused profile.

@@ -35,7 +35,7 @@ class NicEgress : public Egress, public ServiceOwner {
     ORRERY_TRY(watch_.start(host_.surroundings().base, netns, nicName(),
                             [this](const LinkWatch::Link& link) { linkChanged(link); }));
     if (uplink_.fixed) {
-      host_.setTunnelAddress(uplink_.fixed->address);
+      host_.setWayOut(uplink_.fixed->address);
       host_.setResolvers(uplink_.fixed->dns);
       host_.setRung("address", RungState::ok, toString(uplink_.fixed->address));
       return {};
@@ -139,7 +139,7 @@ class NicEgress : public Egress, public ServiceOwner {
       if (lease.gateway) ORRERY_TRY(replaceRoute(*rtnl_, defaultRoute(*lease.gateway)));
     }
     lease_ = lease;
-    host_.setTunnelAddress(lease.address);
+    host_.setWayOut(lease.address);
     host_.setResolvers(lease.dns);
     host_.setRung("address", RungState::ok, toString(lease.address));
     host_.note(Severity::info, "udhcpc", "lease",
@@ -153,7 +153,7 @@ class NicEgress : public Egress, public ServiceOwner {
       host_.note(Severity::warning, "udhcpc", "address-stays", {{"why", gone.error().message}});
     if (!lease_) return;
     lease_.reset();
-    host_.setTunnelAddress(std::nullopt);
+    host_.setWayOut(std::nullopt);
     host_.setRung("address", RungState::pending, "no lease");
   }
 

@@ -95,7 +95,7 @@ class OpenVpnDriver : public Egress, public ServiceOwner {
         takePush(event.text);
         return;
       case Kind::state:
-        takeState(event.text);
+        takeState(event);
         return;
       case Kind::authFailed:
         host_.fail("tunnel", "the VPN server refuses the user name or password");
@@ -130,11 +130,13 @@ class OpenVpnDriver : public Egress, public ServiceOwner {
     host_.fail("tunnel", "what the VPN server pushes is unusable: " + good.error().message);
   }
 
-  void takeState(const std::string& state) {
+  void takeState(const ManagementEvent& event) {
+    const std::string& state = event.text;
     if (state == "CONNECTED") {
+      server_ = serverOf(event);
       if (Status up = connected(); !up) host_.setRung("tunnel", RungState::failed, up.error().message);
     } else if (state == "RECONNECTING" || state == "EXITING") {
-      host_.setTunnelAddress(std::nullopt);
+      host_.setWayOut(std::nullopt);
       host_.setRung("tunnel", RungState::failed,
                     std::exchange(connected_, false)
                         ? "connection to the VPN server lost"
@@ -144,12 +146,19 @@ class OpenVpnDriver : public Egress, public ServiceOwner {
     }
   }
 
+  // Which of the profile's servers it is; nothing if it is none of them.
+  std::optional<Endpoint> serverOf(const ManagementEvent& event) const {
+    for (const Endpoint& remote : egress_.remotes)
+      if (event.remote == remote.address && event.port == remote.port) return remote;
+    return std::nullopt;
+  }
+
   Status connected() {
     if (!facts_) return error("connected, but the server pushed no usable address");
     ORRERY_TRY(bringIn(spec_, TunnelDevice{device_, facts_->address,
                                            facts_->mtu.value_or(kDefaultMtu)}));
     connected_ = true;
-    host_.setTunnelAddress(facts_->address);
+    host_.setWayOut(facts_->address, server_);
     host_.setResolvers(facts_->dns);
     host_.setRung("tunnel", RungState::ok, toString(facts_->address));
     return {};
@@ -163,7 +172,7 @@ class OpenVpnDriver : public Egress, public ServiceOwner {
     management_.close();
     facts_.reset();
     connected_ = false;
-    host_.setTunnelAddress(std::nullopt);
+    host_.setWayOut(std::nullopt);
     host_.setRung("tunnel", RungState::failed, "openvpn ended: " + how);
   }
 
@@ -178,6 +187,7 @@ class OpenVpnDriver : public Egress, public ServiceOwner {
   ReadWatch listenerWatch_;
   LineSocket management_;
   std::optional<TunnelFacts> facts_;
+  std::optional<Endpoint> server_;
   bool connected_ = false;
 };
 

@@ -120,13 +120,15 @@ class TorDriver : public Egress, public ServiceOwner {
 
 class Socks5Driver : public Egress {
  public:
-  Socks5Driver(EgressHost& host, tproxy::Config config)
+  Socks5Driver(EgressHost& host, const Endpoint& server, tproxy::Config config)
       : host_(host),
+        server_(server),
         proxy_(host, std::move(config), [&host](bool running) { reportProxy(host, running); }) {}
 
   std::vector<std::string> rungs() const override { return {"carrier", "proxy"}; }
   Status start() override {
     ORRERY_TRY(watchUplink(host_, watch_));
+    host_.setWayOut(std::nullopt, server_);
     proxy_.start();
     return {};
   }
@@ -139,6 +141,7 @@ class Socks5Driver : public Egress {
 
  private:
   EgressHost& host_;
+  Endpoint server_;
   LinkWatch watch_;
   TproxyService proxy_;
 };
@@ -187,7 +190,7 @@ std::unique_ptr<Egress> makeSocks5Egress(EgressHost& host, const Socks5Egress& e
     upstream.credentials = std::move(*credentials);
   }
   config.upstream = std::move(upstream);
-  return std::make_unique<Socks5Driver>(host, std::move(config));
+  return std::make_unique<Socks5Driver>(host, egress.server, std::move(config));
 }
 
 }  // namespace orrery

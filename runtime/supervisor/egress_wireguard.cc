@@ -259,7 +259,7 @@ class WireGuardDriver : public Egress, public ServiceOwner {
     lookTimer_.stop();
     shaken_ = false;
     awaiting_ = Awaiting::nothing;
-    host_.setTunnelAddress(std::nullopt);
+    host_.setWayOut(std::nullopt);
     host_.setRung("tunnel", RungState::failed, "wireguard-go ended: " + how);
   }
 
@@ -302,6 +302,12 @@ class WireGuardDriver : public Egress, public ServiceOwner {
       lookAgain();
   }
 
+  // With several peers there is no one server to name.
+  std::optional<Endpoint> server() const {
+    if (egress_.peers.size() != 1) return std::nullopt;
+    return egress_.peers.front().endpoint;
+  }
+
   void handshakeDone() {
     awaiting_ = Awaiting::nothing;
     if (go_) {
@@ -309,7 +315,7 @@ class WireGuardDriver : public Egress, public ServiceOwner {
     } else if (const auto lan = openNetns(spec_.id.text())) {
       (void)configureWireGuard(*lan, device_, kernelConfig(egress_, keys_, false));
     }
-    host_.setTunnelAddress(egress_.address);
+    host_.setWayOut(egress_.address, server());
     host_.setResolvers(egress_.dns);
     host_.setRung("tunnel", RungState::ok, toString(egress_.address));
   }

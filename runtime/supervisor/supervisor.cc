@@ -246,8 +246,10 @@ void Supervisor::setProgress(unsigned percent, std::string text) {
   stateChanged();
 }
 
-void Supervisor::setTunnelAddress(const std::optional<Prefix4>& address) {
+void Supervisor::setWayOut(const std::optional<Prefix4>& address,
+                           const std::optional<Endpoint>& server) {
   state_.egress.tunnelAddress = address;
+  state_.egress.endpoint = server;
   stateChanged();
 }
 

@@ -63,7 +63,8 @@ class Supervisor : public ControlHandler, public EgressHost, public ServiceOwner
   const ServiceSurroundings& surroundings() const override { return surroundings_; }
   void setRung(const std::string& rung, RungState state, std::string detail) override;
   void setProgress(unsigned percent, std::string text) override;
-  void setTunnelAddress(const std::optional<Prefix4>& address) override;
+  void setWayOut(const std::optional<Prefix4>& address,
+                 const std::optional<Endpoint>& server) override;
   void setResolvers(const std::vector<Ipv4>& servers) override;
   void fail(const std::string& rung, std::string why) override;
   void note(Severity severity, const std::string& service, const std::string& name,

@@ -113,10 +113,13 @@ TEST(ManagementLine, KnowsItsKinds) {
   EXPECT_EQ(kind(">LOG:1700000000"), Kind::other);
   EXPECT_EQ(kind(""), Kind::other);
   const auto state = parseManagementLine(">STATE:1700000000,CONNECTED,SUCCESS,10.8.0.2,1.2.3.4");
-  EXPECT_EQ(state, (ManagementEvent{Kind::state, "CONNECTED"}));
+  EXPECT_EQ(state, (ManagementEvent{Kind::state, "CONNECTED", std::nullopt, 0}));
+  const auto connected =
+      parseManagementLine(">STATE:1700000000,CONNECTED,SUCCESS,10.8.0.2,198.18.0.10,1194,,");
+  EXPECT_EQ(connected, (ManagementEvent{Kind::state, "CONNECTED", ip("198.18.0.10"), 1194}));
   const auto push = parseManagementLine(
       ">LOG:1700000000,,PUSH: Received control message: 'PUSH_REPLY,ifconfig 10.8.0.2 10.8.0.1'");
-  EXPECT_EQ(push, (ManagementEvent{Kind::pushReply, "ifconfig 10.8.0.2 10.8.0.1"}));
+  EXPECT_EQ(push, (ManagementEvent{Kind::pushReply, "ifconfig 10.8.0.2 10.8.0.1", std::nullopt, 0}));
 }
 
 TEST(TorBootstrap, ReadsProgress) {
