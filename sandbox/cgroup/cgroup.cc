@@ -251,9 +251,10 @@ Status CgroupTree::remove(const std::string& path) const {
         result.error().also.push_back(std::move(s).error());
       continue;
     }
-    // Ignoring failures: a parent with other groups or processes in it stays.
+    // Ignoring failures: a parent with other groups or processes in it stays. One that is not there
+    // was never made, by a creation that was cut short; those above it may have been.
     for (groups.pop_back(); !groups.empty(); groups.pop_back())
-      if (::rmdir(groups.back().c_str()) != 0) break;
+      if (::rmdir(groups.back().c_str()) != 0 && errno != ENOENT) break;
   }
   return result;
 }

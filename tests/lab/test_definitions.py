@@ -25,8 +25,9 @@ class Definitions(unittest.TestCase):
         self.directory.chmod(0o755)
 
     def ctl(self, *arguments: str, user: Optional[int] = None) -> subprocess.CompletedProcess[str]:
+        where = programs() if user is None else self.readable_programs()
         return subprocess.run(
-            [str(programs() / "routerctl"), *arguments],
+            [str(where / "routerctl"), *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -35,6 +36,15 @@ class Definitions(unittest.TestCase):
             env={"PATH": linux.SEARCH_PATH, "LANG": "C"},
             user=user,
         )
+
+    def readable_programs(self) -> Path:
+        """Copies that any user may run: the build tree may be in a home directory that is closed."""
+        copies = Path(tempfile.mkdtemp(prefix="programs-", dir="/run"))
+        self.addCleanup(shutil.rmtree, copies)
+        copies.chmod(0o755)
+        for program in ("routerctl", "orrery-supervisor"):
+            shutil.copy2(programs() / program, copies / program)
+        return copies
 
     def lay_out(self, case: Path) -> list[str]:
         """The files of one case, as tests/unit/routers/spec/golden_test.cc reads them."""

@@ -41,6 +41,18 @@ class Waiter {
   bool reaped_ = false;
 };
 
+// A creation that was cut short has made some of the parents, and not the group.
+TEST(Cgroup, RemovesTheParentsOfWhatWasNeverMade) {
+  const auto tree = CgroupTree::probe();
+  ASSERT_TRUE(tree) << tree.error().message;
+  const std::string root =
+      tree->layout().memory.empty() ? tree->layout().unified : tree->layout().memory;
+  const std::string made = root + "/orrery/cut-" + std::to_string(::getpid());
+  ASSERT_TRUE(makeDirectories(made));
+  EXPECT_TRUE(tree->remove("cut-" + std::to_string(::getpid()) + "/missing/group"));
+  EXPECT_FALSE(pathExists(made));
+}
+
 TEST(Cgroup, LimitsMembersKillRemove) {
   const auto tree = CgroupTree::probe();
   ASSERT_TRUE(tree) << tree.error().message;
