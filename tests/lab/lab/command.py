@@ -124,7 +124,7 @@ def _capture(options: argparse.Namespace) -> int:
     deadline: Optional[float] = time.monotonic() + options.seconds if options.seconds else None
     try:
         while deadline is None or time.monotonic() < deadline:
-            time.sleep(0.1)
+            time.sleep(0.1)  # frames are printed in batches; the capture itself misses none
             if options.file is None:
                 for frame in watched.frames[shown:]:
                     print(frame, flush=True)
