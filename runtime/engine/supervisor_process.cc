@@ -3,14 +3,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/random.h>
 
 #include <array>
 #include <chrono>
 
-#include "routers/kinds/desired.h"
-#include "sandbox/base/file.h"
+#include "runtime/engine/incarnation.h"
 #include "sandbox/base/strings.h"
+#include "sandbox/process/process.h"
 
 namespace orrery {
 namespace {
@@ -42,94 +41,36 @@ Status awaitStart(int fd) {
   return error("the supervisor did not start: {}", trim(text));
 }
 
-Result<std::string> newIncarnation() {
-  std::uint64_t word = 0;
-  if (::getrandom(&word, sizeof word, 0) != sizeof word)
-    return sysError(errno, "get a random word");
-  return fmt::format("{:016x}", word);
+Status endSupervisor(const RouterId& router, const PidFd& supervisor) {
+  ORRERY_TRY(sendSignal(supervisor, SIGTERM));
+  ORRERY_TRY_ASSIGN(const bool gone, waitGone(supervisor, kStopGrace));
+  if (gone) return {};
+  ORRERY_TRY(sendSignal(supervisor, SIGKILL));
+  ORRERY_TRY_ASSIGN(const bool killed, waitGone(supervisor, kStopGrace));
+  if (!killed) return error("supervisor of {} does not end", router.text());
+  return {};
 }
 
 }  // namespace
 
-std::string supervisorMarkPath(const RouterId& router) {
-  return runDirectory(router) + "/supervisor.pid";
-}
-std::string keeperMarkPath(const RouterId& router) {
-  return runDirectory(router) + "/keeper.pid";
-}
-
-std::string incarnationPath(const RouterId& router) {
-  return runDirectory(router) + "/incarnation";
-}
-
-Result<std::string> readIncarnation(const RouterId& router) {
-  auto text = readFile(incarnationPath(router), 64);
-  if (!text && text.error().err == ENOENT) return std::string();
-  return text;
-}
-
-Result<ProcessMark> markOf(pid_t pid) {
-  ORRERY_TRY_ASSIGN(const std::string stat, readFile(fmt::format("/proc/{}/stat", pid), 4096));
-  // The name in parentheses may hold anything; what follows the last one is well-formed (proc(5)).
-  const std::size_t close = stat.rfind(')');
-  if (close == std::string::npos) return error("/proc/{}/stat is odd", pid);
-  const auto fields = splitWords(std::string_view(stat).substr(close + 1));
-  constexpr std::size_t kStartTime = 22 - 3;  // the first field here is number 3
-  if (fields.size() <= kStartTime) return error("/proc/{}/stat is short", pid);
-  const auto ticks = parseNumber<std::uint64_t>(fields[kStartTime]);
-  if (!ticks) return error("/proc/{}/stat is odd", pid);
-  return ProcessMark{pid, *ticks};
-}
-
-std::string toText(const ProcessMark& mark) {
-  return fmt::format("{} {}\n", mark.pid, mark.startTicks);
-}
-
-Result<ProcessMark> parseMark(std::string_view text) {
-  const auto words = splitWords(text);
-  if (words.size() == 2) {
-    const auto pid = parseNumber<pid_t>(words[0]);
-    const auto ticks = parseNumber<std::uint64_t>(words[1]);
-    if (pid && *pid > 0 && ticks) return ProcessMark{*pid, *ticks};
-  }
-  return error("'{}' is no process mark", trim(text).substr(0, 64));
-}
-
-Result<std::optional<PidFd>> openMarked(const std::string& markFile) {
-  auto text = readFile(markFile, 256);
-  if (!text && text.error().err == ENOENT) return std::optional<PidFd>{};
-  if (!text) return tl::unexpected<Error>(std::move(text).error());
-  auto mark = parseMark(*text);
-  if (!mark) return wrap(std::move(mark).error(), "'{}'", markFile);
-  auto pidfd = openPidfd(mark->pid);
-  if (!pidfd && pidfd.error().err == ESRCH) return std::optional<PidFd>{};
-  if (!pidfd) return tl::unexpected<Error>(std::move(pidfd).error());
-  // The descriptor is held, so the number cannot change hands between this check and its use.
-  const auto now = markOf(mark->pid);
-  if (!now || *now != *mark) return std::optional<PidFd>{};
-  ORRERY_TRY_ASSIGN(const bool ended, waitGone(*pidfd, milliseconds(0)));
-  if (ended) return std::optional<PidFd>{};
-  return std::optional<PidFd>(std::move(*pidfd));
-}
-
 Status SupervisorProcesses::start(const RouterId& router) {
   ORRERY_TRY_ASSIGN(const bool runs, running(router));
   if (runs) return sysError(EEXIST, "start the supervisor of {}", router.text());
-  ORRERY_TRY_ASSIGN(const std::string incarnation, newIncarnation());
-  ORRERY_TRY(writeFileAtomic(incarnationPath(router), incarnation, 0600));
-  Status started = launch(router);
+  ORRERY_TRY(stop(router));  // a keeper that is about to become one
+  ORRERY_TRY_ASSIGN(const std::string incarnation, beginIncarnation(router));
+  Status started = launch(router, incarnation);
   if (started) return {};
   Error first = std::move(started).error();
   if (Status stopped = stop(router); !stopped) first.also.push_back(std::move(stopped).error());
   return tl::unexpected<Error>(std::move(first));
 }
 
-Status SupervisorProcesses::launch(const RouterId& router) {
+Status SupervisorProcesses::launch(const RouterId& router, const std::string& incarnation) {
   int fds[2];
   if (::pipe2(fds, O_CLOEXEC) != 0) return sysError(errno, "make a pipe");
   UniqueFd reader(fds[0]);
   UniqueFd writer(fds[1]);
-  auto child = spawnPlain({program_, router.network, router.name},
+  auto child = spawnPlain({program_, router.network, router.name, incarnation},
                           {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"},
                           {{writer.get(), kReadyFd}}, NewSession::yes);
   if (!child) return wrap(std::move(child).error(), "start '{}'", program_);
@@ -142,34 +83,24 @@ Status SupervisorProcesses::launch(const RouterId& router) {
 }
 
 Status SupervisorProcesses::signalStop(const RouterId& router) {
-  ORRERY_TRY(removeFile(incarnationPath(router)));
-  ORRERY_TRY_ASSIGN(const auto keeper, openMarked(keeperMarkPath(router)));
-  ORRERY_TRY_ASSIGN(const auto supervisor, openMarked(supervisorMarkPath(router)));
-  if (supervisor) {
-    ORRERY_TRY(sendSignal(*supervisor, SIGTERM));
-  } else if (keeper) {
-    ORRERY_TRY(sendSignal(*keeper, SIGTERM));
+  ORRERY_TRY_ASSIGN(const Bereft left, withdrawIncarnation(router));
+  if (left.supervisor) {
+    ORRERY_TRY(sendSignal(*left.supervisor, SIGTERM));
+  } else if (left.keeper) {
+    ORRERY_TRY(sendSignal(*left.keeper, SIGTERM));
   }
   return {};
 }
 
 Status SupervisorProcesses::stop(const RouterId& router) {
-  ORRERY_TRY(removeFile(incarnationPath(router)));
+  ORRERY_TRY_ASSIGN(const Bereft left, withdrawIncarnation(router));
   // The keeper first: it would take the supervisor's end for a crash.
-  ORRERY_TRY_ASSIGN(const auto keeper, openMarked(keeperMarkPath(router)));
-  if (keeper) {
-    ORRERY_TRY(sendSignal(*keeper, SIGKILL));
-    ORRERY_TRY(waitGone(*keeper, kStopGrace));
+  if (left.keeper) {
+    ORRERY_TRY(sendSignal(*left.keeper, SIGKILL));
+    ORRERY_TRY(waitGone(*left.keeper, kStopGrace));
   }
-  ORRERY_TRY_ASSIGN(const auto supervisor, openMarked(supervisorMarkPath(router)));
-  if (!supervisor) return {};
-  ORRERY_TRY(sendSignal(*supervisor, SIGTERM));
-  ORRERY_TRY_ASSIGN(const bool gone, waitGone(*supervisor, kStopGrace));
-  if (gone) return {};
-  ORRERY_TRY(sendSignal(*supervisor, SIGKILL));
-  ORRERY_TRY_ASSIGN(const bool killed, waitGone(*supervisor, kStopGrace));
-  if (!killed) return error("supervisor of {} does not end", router.text());
-  return {};
+  if (left.supervisor) ORRERY_TRY(endSupervisor(router, *left.supervisor));
+  return forgetIncarnation(router);
 }
 
 Result<bool> SupervisorProcesses::running(const RouterId& router) {

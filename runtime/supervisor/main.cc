@@ -1,8 +1,8 @@
-// orrery-supervisor NETWORK ROUTER [DEATHS INCARNATION]
+// orrery-supervisor NETWORK ROUTER INCARNATION [DEATHS]
 //
 // Started by routerctl with descriptor 3 as the write end of a pipe: "ok" when the control socket
 // listens, else why not. Started by its predecessor's keeper without one, and with the number of
-// deaths in a row and whose successor it is.
+// deaths in a row.
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -12,13 +12,14 @@
 #include <cstdio>
 #include <exception>
 
+#include "runtime/engine/incarnation.h"
 #include "runtime/supervisor/supervisor.h"
 #include "sandbox/base/strings.h"
 
 namespace {
 
 constexpr int kReadyFd = 3;
-constexpr int kFirstArguments = 3;
+constexpr int kFirstArguments = 4;
 constexpr int kSuccessorArguments = 5;
 
 // The pipe of routerctl, if there is one: a successor may find something else under that number.
@@ -39,14 +40,14 @@ void say(const orrery::UniqueFd& pipe, const std::string& text) {
   (void)::poll(nullptr, 0, static_cast<int>(pause.count()));
   const char* program = options.program.c_str();
   (void)::execl(program, program, options.router.network.c_str(), options.router.name.c_str(),
-                deaths.c_str(), options.incarnation.c_str(), nullptr);
+                options.incarnation.c_str(), deaths.c_str(), nullptr);
   ::_exit(1);
 }
 
 int run(int argc, char** argv) {
   if (argc != kFirstArguments && argc != kSuccessorArguments) {
     std::fputs(
-        "usage: orrery-supervisor NETWORK ROUTER\n"
+        "usage: orrery-supervisor NETWORK ROUTER INCARNATION\n"
         "This program is started by routerctl; see routerctl(8).\n",
         stderr);
     return 2;
@@ -54,10 +55,8 @@ int run(int argc, char** argv) {
   const bool first = argc == kFirstArguments;
   orrery::SupervisorOptions options;
   options.router = orrery::RouterId{argv[1], argv[2]};
-  if (!first) {
-    options.deaths = orrery::parseNumber<unsigned>(argv[3]).value_or(0);
-    options.incarnation = argv[4];
-  }
+  options.incarnation = argv[3];
+  if (!first) options.deaths = orrery::parseNumber<unsigned>(argv[4]).value_or(0);
   orrery::UniqueFd ready = readyPipe(first);
   (void)::signal(SIGPIPE, SIG_IGN);
   const auto self = orrery::libexecDirectory();

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "runtime/engine/supervisor_process.h"
+#include "runtime/engine/incarnation.h"
 #include "sandbox/base/file.h"
 
 namespace orrery {
@@ -47,35 +47,31 @@ Supervisor::Supervisor(SupervisorOptions options, RouterSpec spec, StoredPlaceme
 
 Supervisor::~Supervisor() = default;
 
-Result<std::unique_ptr<Supervisor>> Supervisor::create(const SupervisorOptions& given) {
-  SupervisorOptions options = given;
-  ORRERY_TRY_ASSIGN(const std::string present, readIncarnation(options.router));
-  if (options.incarnation.empty()) options.incarnation = present;
-  if (present.empty() || options.incarnation != present)
-    return sysError(kSuperseded, "supervise {}: it was stopped or started anew",
-                    options.router.text());
-  ORRERY_TRY_ASSIGN(RouterSpec spec, readSpec(options.router));
-  ORRERY_TRY_ASSIGN(StoredPlacement placement, readPlacement(options.router));
+Result<std::unique_ptr<Supervisor>> Supervisor::create(const SupervisorOptions& options) {
+  const RouterId& router = options.router;
+  ORRERY_TRY_ASSIGN(const ProcessMark self, markOf(::getpid()));
+  ORRERY_TRY_ASSIGN(const bool taken, supervisedByOther(router, options.incarnation, self));
+  if (taken) return sysError(EEXIST, "supervise {}", router.text());
+  ORRERY_TRY(markSupervisor(router, options.incarnation, self));
+  ORRERY_TRY_ASSIGN(RouterSpec spec, readSpec(router));
+  ORRERY_TRY_ASSIGN(StoredPlacement placement, readPlacement(router));
   std::unique_ptr<Supervisor> supervisor(
       new Supervisor(options, std::move(spec), std::move(placement)));
   ORRERY_TRY(supervisor->open());
   return supervisor;
 }
 
-Status Supervisor::checkAlone() const {
-  ORRERY_TRY_ASSIGN(const auto other, openMarked(supervisorMarkPath(spec_.id)));
-  if (!other) return {};
-  // A successor that tries again has the number that it wrote down at its first try.
-  ORRERY_TRY_ASSIGN(const std::string noted, readFile(supervisorMarkPath(spec_.id)));
-  ORRERY_TRY_ASSIGN(const ProcessMark own, markOf(::getpid()));
-  if (noted == toText(own)) return {};
-  return sysError(EEXIST, "supervise {}", spec_.id.text());
-}
-
 Status Supervisor::open() {
-  ORRERY_TRY(checkAlone());
   ORRERY_TRY_ASSIGN(base_, makeEventBase());
   surroundings_.base = base_.get();
+  // Before all that takes time: until there is a keeper, a single kill ends the supervision.
+  ORRERY_TRY(openKeeper());
+  Status opened = openControl();
+  if (!opened) endKeeper();
+  return opened;
+}
+
+Status Supervisor::openControl() {
   auto cgroups = CgroupTree::probe();
   if (cgroups) cgroups_.emplace(std::move(*cgroups));
   surroundings_.cgroups = cgroups_ ? &*cgroups_ : nullptr;
@@ -95,19 +91,17 @@ Status Supervisor::open() {
                       }));
     signals_.push_back(std::move(watch));
   }
-  ORRERY_TRY_ASSIGN(const ProcessMark mark, markOf(::getpid()));
-  ORRERY_TRY(writeFileAtomic(supervisorMarkPath(spec_.id), toText(mark)));
-  return openKeeper();
+  return {};
 }
 
 Status Supervisor::openKeeper() {
   KeeperOptions options;
   options.program = options_.program;
   options.deaths = options_.deaths + 1;
-  options.arguments = {options_.program, spec_.id.network, spec_.id.name,
-                       std::to_string(options.deaths), options_.incarnation};
+  options.arguments = {options_.program, spec_.id.network, spec_.id.name, options_.incarnation,
+                       std::to_string(options.deaths)};
   options.calmArguments = options.arguments;
-  options.calmArguments[3] = "0";
+  options.calmArguments.back() = "0";
   ORRERY_TRY_ASSIGN(keeper_, startKeeper(options));
   Status watched = watchKeeper();
   // One that is not written down would be found by nobody.
@@ -122,7 +116,7 @@ void Supervisor::endKeeper() {
 
 Status Supervisor::watchKeeper() {
   ORRERY_TRY_ASSIGN(const ProcessMark mark, markOf(keeper_.pid));
-  ORRERY_TRY(writeFileAtomic(keeperMarkPath(spec_.id), toText(mark)));
+  ORRERY_TRY(markKeeper(spec_.id, options_.incarnation, mark));
   ORRERY_TRY_ASSIGN(keeperWatch_, ReadWatch::start(base_.get(), keeper_.pidfd.get(), [this] {
                       keeperWatch_.stop();
                       (void)waitExitTimeout(keeper_.pidfd, std::chrono::milliseconds(0));

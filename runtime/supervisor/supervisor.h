@@ -25,19 +25,16 @@ namespace orrery {
 
 struct SupervisorOptions {
   RouterId router;
-  std::string program;  // our own, for the keeper
-  unsigned deaths = 0;  // of predecessors, in a row
-  // Whose successor it is (runtime/engine/supervisor_process.h). "": the first one.
-  std::string incarnation;
+  std::string program;      // our own, for the keeper
+  unsigned deaths = 0;      // of predecessors, in a row
+  std::string incarnation;  // runtime/engine/incarnation.h
 };
-
-// Error::err of create(): this one is not wanted any more, its router was stopped or started anew.
-inline constexpr int kSuperseded = ESTALE;
 
 class Supervisor : public ControlHandler, public EgressHost, public ServiceOwner {
  public:
-  // Reads the definition and placement, opens the control socket, makes the keeper. Nothing runs
-  // yet.
+  // Writes down who supervises, makes the keeper, reads the definition and placement, opens the
+  // control socket. No service runs yet. Err kSuperseded: this one is not wanted any more, its
+  // router was stopped or started anew; EEXIST: another supervises it.
   static Result<std::unique_ptr<Supervisor>> create(const SupervisorOptions& options);
   ~Supervisor() override;
   // Starts the services and runs until it is told to end.
@@ -46,7 +43,7 @@ class Supervisor : public ControlHandler, public EgressHost, public ServiceOwner
  private:
   Supervisor(SupervisorOptions options, RouterSpec spec, StoredPlacement placement);
   Status open();
-  Status checkAlone() const;
+  Status openControl();
   Status openKeeper();
   Status watchKeeper();
   void endKeeper();

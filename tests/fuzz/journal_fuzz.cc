@@ -5,7 +5,7 @@
 
 #include "runtime/engine/file_journal.h"
 #include "runtime/engine/placement.h"
-#include "runtime/engine/supervisor_process.h"
+#include "runtime/engine/incarnation.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace orrery;

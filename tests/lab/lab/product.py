@@ -88,7 +88,7 @@ class Product:
                 continue
             router = state["router"]
             found[f"{router}/supervisor"] = state["supervisorPid"]
-            keeper = (_RUN / network / router / "keeper.pid").read_text()
+            keeper = (_RUN / network / router / "life" / "keeper.pid").read_text()
             found[f"{router}/keeper"] = int(keeper.split()[0])
             for service in state["services"]:
                 found[f"{router}/{service['name']}"] = service["pid"]

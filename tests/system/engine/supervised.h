@@ -18,6 +18,7 @@
 #include "runtime/control/client.h"
 #include "runtime/control/paths.h"
 #include "runtime/engine/file_journal.h"
+#include "runtime/engine/incarnation.h"
 #include "runtime/engine/placement.h"
 #include "runtime/engine/supervisor_process.h"
 #include "sandbox/base/file.h"

@@ -6,7 +6,7 @@
 #include "routers/plan/plan.h"
 #include "runtime/engine/placement.h"
 #include "runtime/engine/resource_json.h"
-#include "runtime/engine/supervisor_process.h"
+#include "runtime/engine/incarnation.h"
 #include "sandbox/base/file.h"
 #include "tests/support/sample_specs.h"
 
