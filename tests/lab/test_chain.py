@@ -110,7 +110,7 @@ class Chain(ProductTest):
             return not left
 
         with contextlib.suppress(LabError):  # what stays says more than that it stays
-            linux.wait_until("the host as it was", clean, 5, every=0.1)
+            linux.wait_until("the host as it was", clean, every=0.1)
         self.assertEqual(left, [])
 
     def test_the_auditor_sees_a_leak(self) -> None:

@@ -117,7 +117,7 @@ class Kill(KillTest):
         for each, _rules in captures.values():
             each.start()
         with Noise(client.netns, self.facts, LAN_ADDRESSES[router]) as noise:
-            linux.wait_until("noise", lambda: noise.rounds > 5, 5)
+            linux.wait_until("noise", lambda: noise.rounds > 5)
             began = time.monotonic()
             os.kill(before[f"{router}/{process}"], signal.SIGKILL)
             self.wait_healed(router, process, before)
@@ -125,7 +125,7 @@ class Kill(KillTest):
             self.assert_fetches(router, client, f"http://after-{process}.any.lab/", tries=3)
             fetched = time.monotonic() - began
             seen_by = noise.rounds
-            linux.wait_until("noise to go on", lambda: noise.rounds > seen_by + 5, 5)
+            linux.wait_until("noise to go on", lambda: noise.rounds > seen_by + 5)
         say(f"  {router}/{process}: healed in {healed:.2f} s, page after {fetched:.2f} s, {noise.rounds} rounds")
         self.assert_others_untouched(router, process, before)
         for where, (each, rules) in captures.items():
@@ -178,15 +178,15 @@ class Kill(KillTest):
         victims = [before[f"{router}/{process}"] for process in OURS]
         uplink = Capture(f"network0.{router}.egress", "uplink", ring_bytes=RING)
         with self.wire() as wire, uplink, Noise(client.netns, self.facts, LAN_ADDRESSES[router]) as noise:
-            linux.wait_until("noise", lambda: noise.rounds > 5, 5)
+            linux.wait_until("noise", lambda: noise.rounds > 5)
             for number in (signal.SIGSTOP, signal.SIGKILL):  # stopped first, so that neither replaces the other
                 for pid in victims:
                     os.kill(pid, number)
             down = lambda: self.product.ctl("status", router).returncode == 5  # noqa: E731
-            linux.wait_until("nobody answers", down, 5, every=0.1)
+            linux.wait_until("nobody answers", down, every=0.1)
             seen = len(self.lab.seen("http"))
             since = noise.rounds
-            linux.wait_until("noise to go on", lambda: noise.rounds > since + 100, 10)
+            linux.wait_until("noise to go on", lambda: noise.rounds > since + 100)
             self.assertEqual(len(self.lab.seen("http")), seen)
         self.assert_none(wire.frames, wire_rules(self.facts, router), "the wire")
         self.assert_none(uplink.frames, uplink_rules(self.facts, router), "the uplink")
@@ -231,11 +231,11 @@ class Control(KillTest):
     def test_a_way_past_the_tunnel(self) -> None:
         client, _ = self.client("victim", "galaxy0")
         with self.wire() as before, Noise(client.netns, self.facts, LAN_ADDRESSES["galaxy0"]) as noise:
-            linux.wait_until("noise", lambda: noise.rounds > 20, 5)
+            linux.wait_until("noise", lambda: noise.rounds > 20)
         self.assert_none(before.frames, wire_rules(self.facts, "galaxy0"), "before the leak")
         self.make_a_way("network0.galaxy0", "network0.universe0")
         with self.wire() as wire, Noise(client.netns, self.facts, LAN_ADDRESSES["galaxy0"]) as noise:
-            linux.wait_until("noise", lambda: noise.rounds > 20, 5)
+            linux.wait_until("noise", lambda: noise.rounds > 20)
         found = capture.offenders(wire.frames, wire_rules(self.facts, "galaxy0"))
         kinds = {(f.protocol, f.destination_port) for f in found if not f.outgoing}
         echo = self.facts["echo"]["port"]

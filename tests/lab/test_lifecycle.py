@@ -84,7 +84,7 @@ class Lifecycle(unittest.TestCase):
                 self.lab.up(tor=False)
                 victim = next(p for p in self.lab.ledger.processes() if p.name == name)
                 os.kill(victim.pid, signal.SIGKILL)
-                linux.wait_until("its end", lambda: not victim.alive, 5)
+                linux.wait_until("its end", lambda: not victim.alive)
                 status = self.command("status")
                 self.assertEqual(status.returncode, 1)
                 dead = [n for n, alive in json.loads(status.stdout)["processes"].items() if not alive]
@@ -110,7 +110,7 @@ class Lifecycle(unittest.TestCase):
                     return not left
 
                 try:
-                    linux.wait_until("everything gone", clean, 5, every=0.1)
+                    linux.wait_until("everything gone", clean, every=0.1)
                 except LabError:
                     self.assertEqual(left, [])
 
@@ -133,7 +133,7 @@ class Lifecycle(unittest.TestCase):
             return subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
         up = start("up", "--no-tor")
-        linux.wait_until("the start of up", lambda: linux.pin_of(plan.NET).exists(), 5)
+        linux.wait_until("the start of up", lambda: linux.pin_of(plan.NET).exists())
         downs = [start("down"), start("down")]
         self.assertEqual([p.wait(30) for p in (up, *downs)], [0, 0, 0])
         self.assert_unchanged(before)

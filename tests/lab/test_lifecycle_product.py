@@ -33,7 +33,7 @@ class Lifecycle(ProductTest):
             return not left
 
         try:
-            linux.wait_until("the host as it was", clean, 5, every=0.1)
+            linux.wait_until("the host as it was", clean, every=0.1)
         except linux.LabError:
             self.assertEqual(left, [])
 
@@ -108,7 +108,7 @@ class Lifecycle(ProductTest):
                 os.kill(processes[f"galaxy3/{process}"], signal.SIGSTOP)  # so that neither replaces the other
             for process in ("keeper", "supervisor"):
                 os.kill(processes[f"galaxy3/{process}"], signal.SIGKILL)
-            linux.wait_until("no supervisor", lambda: self.product.ctl("status", "galaxy3").returncode == 5, 5)
+            linux.wait_until("no supervisor", lambda: self.product.ctl("status", "galaxy3").returncode == 5)
             if repair:
                 self.product.must("spawn", "network0.toml")
                 self.product.fetch("galaxy3", "http://page.lab/")

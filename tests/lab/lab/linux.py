@@ -294,7 +294,11 @@ def processes_in(netns: str) -> list[tuple[int, int, str]]:
     return found
 
 
-def wait_until(what: str, condition: Callable[[], Optional[T]], timeout: float, every: float = 0.02) -> T:
+# No judgement, an end: what comes at all comes long before, also where other work slows the machine.
+PATIENCE = 30.0  # seconds
+
+
+def wait_until(what: str, condition: Callable[[], Optional[T]], timeout: float = PATIENCE, every: float = 0.02) -> T:
     """For conditions that the kernel offers no event for (a file's content, a socket that answers)."""
     deadline = time.monotonic() + timeout
     while True:
