@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from .report import Report, Target, median
 from .settings import Settings
@@ -14,41 +15,53 @@ from .settings import Settings
 _SCRIPT = Path(__file__).resolve().parents[1] / "tproxy/run.py"
 
 
+_NAMES = ("tproxy", "socat", "redsocks", "direct")
+
+
 def run(settings: Settings) -> Report:
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         argv = [sys.executable, "-B", str(_SCRIPT), "--build", str(settings.build), "--json", file.name]
         argv += ["--core", str(settings.core), "--rounds", str(settings.rounds(quick=5, full=11))]
-        argv += ["--mb", "400" if settings.full else "200", "--connections", "10000" if settings.full else "2000"]
+        argv += ["--mb", "1000" if settings.full else "500"]
         subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
         figures = json.loads(Path(file.name).read_text())
     report = Report("tproxy", ("MB/s, one download", "tproxy", "socat", "redsocks", "no proxy"), facts=figures)
-    for server, found in figures["servers"].items():
-        middle = found["median"]
-        cells = [f"{middle[name]:.0f}" for name in ("tproxy", "socat", "redsocks", "direct")]
-        report.rows.append((f"to {server}", *cells))
-        every, cpu = found["all"], found["cpu_us_per_mb"]
-        spent = [f"{median(cpu[name]):.0f}" for name in ("tproxy", "socat", "redsocks")]
-        report.rows.append(("  the proxy's own CPU, us/MB", *spent, ""))
-
-        def ratio(peer: str) -> float:
-            return median([ours / theirs for ours, theirs in zip(every["tproxy"], every[peer])])
-
-        report.targets.append(Target(f"/ socat, to {server}", ratio("socat"), least=1.5))
-        report.targets.append(Target(f"/ redsocks, to {server}", ratio("redsocks"), least=5.0))
-        ceiling = median([ours / limit for ours, limit in zip(every["tproxy"], every["direct"])])
-        report.notes.append(f"to {server}: {ceiling:.2f} of what a client without a proxy gets")
-    sink, microsocks = (figures["servers"][name]["all"] for name in ("sink", "microsocks"))
-    stack = median([ours / theirs for ours, theirs in zip(sink["tproxy"], microsocks["redsocks"])])
-    report.targets.append(Target("(to sink) / redsocks + microsocks", stack, least=5.0))
+    for path in figures["paths"]:
+        _path(report, path)
+    report.targets.append(Target("(to sink) / redsocks + microsocks", _stack(figures["paths"]), least=5.0))
     report.notes.append("'no proxy' is a client that speaks SOCKS5 itself: the server's own limit")
-    memory = figures["memory"]
-    report.notes.append(
-        f"{memory['connections']} open connections: {memory['pss_full_kib'] / 1024:.1f} MiB PSS "
-        f"({memory['pss_empty_kib'] / 1024:.1f} without), {memory['mem_available_delta_kib'] / 1024:.0f} MiB less "
-        "available (with the client's and the server's sockets)"
-    )
-    each = (memory["pss_full_kib"] - memory["pss_empty_kib"]) / memory["connections"]
-    held = memory["mem_available_delta_kib"] / memory["connections"] * 10000 / 1024
-    report.notes.append(f"{each:.2f} KiB of the proxy's own memory a connection")
-    report.targets.append(Target("10,000 connections, all sockets", held, most=300, unit="MiB"))
+    _memory(report, figures["memory"])
     return report
+
+
+def _path(report: Report, path: dict[str, Any]) -> None:
+    name, speed = f"to {path['server']}, {path['congestion_control']}", path["wall"]
+    report.rows.append((name, *(f"{median(speed[each]):.0f}" for each in _NAMES)))
+    if path["by_cpu"]:
+        report.rows.append(("  by the CPU time of all", *(f"{median(path['by_cpu'][each]):.0f}" for each in _NAMES)))
+    own = path["proxy_cpu_us_per_mb"]
+    report.rows.append(("  the proxy's own CPU, us/MB", *(f"{median(own[each]):.0f}" for each in _NAMES[:3]), ""))
+    for peer, least in (("socat", 1.5), ("redsocks", 5.0)):
+        report.targets.append(Target(f"/ {peer}, {name}", _ratio(speed["tproxy"], speed[peer]), least=least))
+    limits = ", ".join(f"{each} {_ratio(speed[each], speed['direct']):.2f}" for each in _NAMES[:3])
+    report.notes.append(f"{name}: of what a client without a proxy gets: {limits}")
+
+
+def _ratio(ours: list[float], theirs: list[float]) -> float:
+    return median([a / b for a, b in zip(ours, theirs)])
+
+
+def _stack(paths: list[dict[str, Any]]) -> float:
+    sink, microsocks = ([path["wall"] for path in paths if path["server"] == server][0] for server in ("sink", "microsocks"))
+    return _ratio(sink["tproxy"], microsocks["redsocks"])
+
+
+def _memory(report: Report, memory: dict[str, Any]) -> None:
+    count, full, empty = memory["connections"], memory["full"], memory["empty"]
+    report.notes.append(
+        f"{count} open connections: {memory['total_kib'] / 1024:.0f} MiB all told (cgroup {full['cgroup_kib'] / 1024:.0f}, "
+        f"struct sock of accepted ones {memory['accepted_sockets_kib'] / 1024:.0f}), {memory['pipes']} pipes"
+    )
+    each = (full["pss_kib"] - empty["pss_kib"]) / count
+    report.notes.append(f"{each:.2f} KiB of the proxy's own memory a connection")
+    report.targets.append(Target("10,000 connections", memory["total_kib"] / count * 10000 / 1024, most=300, unit="MiB"))

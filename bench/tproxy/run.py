@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Throughput of orrery-tproxy beside socat and redsocks, and memory of 10,000 open connections.
 
-    sudo bench/tproxy/run.py [--build build/release] [--rounds 5] [--mb 400] [--json FILE]
+    sudo bench/tproxy/run.py [--build build/release] [--rounds 5] [--mb 1000] [--json FILE]
 
 Everything runs in throw-away network namespaces, pinned to one core, the peers in turn in each
 round:   client --veth-- lan [proxy's listeners] ; proxy --veth-- server [SOCKS5 server, web server]
@@ -9,8 +9,20 @@ The path, the SOCKS5 server and the client are the same for every proxy. "direct
 speaks SOCKS5 itself, with no proxy between: the limit that the SOCKS5 server sets.
 redsocks and socat are reached by nft redirect (they know no tproxy); socat is told the one
 destination, because it cannot ask for the original one.
+
+Each path is measured with the host's own congestion control and, if that is another, with reno: BBR
+paces every sender by a timer, and on a local wire that is most of what there is to measure.
+
+Beside the speed by the clock stands that by the processor: bytes for the CPU time of client, proxy,
+server and the kernel's softirq thread together, which other load on the core hardly moves. (In a pid
+namespace that thread is not to be seen, and there is no such figure.)
+
+Memory is what a memory cgroup of the proxy alone is charged: its pages and the kernel's objects for
+its sockets, files, pipes and epoll. Not charged are the program's own file (PSS when empty), bytes
+in TCP's queues (sockstat; they may be anyone's), and with cgroup v1 the `struct sock` of accepted
+connections, which are born in softirq (slabinfo). All four are added: an upper bound.
 """
-import argparse, array, ctypes, json, os, signal, socket, statistics, subprocess, sys, tempfile, time
+import argparse, ctypes, json, os, re, signal, socket, statistics, subprocess, sys, tempfile, time
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
@@ -66,10 +78,15 @@ table ip t {{
 }}""")
 
 
-def start(ns, *argv, **more):
-    process = subprocess.Popen(argv, preexec_fn=lambda: enter(ns), stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL, **more)
-    return process
+def start(ns, *argv, cgroup=None, **more):
+    def prepare():
+        enter(ns)
+        if cgroup:
+            with open(f"{cgroup}/cgroup.procs", "w") as f:
+                f.write("0")
+
+    return subprocess.Popen(argv, preexec_fn=prepare, stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL, **more)
 
 
 def stop(process):
@@ -101,7 +118,7 @@ def connect(ns, address, port):
 
 
 class Tproxy:
-    def __init__(self, net, build, socks_port, limits=None):
+    def __init__(self, net, build, socks_port, limits=None, cgroup=None):
         net.steer("meta l4proto tcp iifname c0 tproxy to :9040 meta mark set 1 accept")
         ours, theirs = socket.socketpair()
         read, write = os.pipe()
@@ -111,7 +128,8 @@ class Tproxy:
         os.close(write)
         self.process = start(net.proxy, f"{build}/bench/bench_tproxy_listeners",
                              f"/proc/{os.getpid()}/fd/{net.lan}", f"{build}/bin/orrery-tproxy",
-                             str(read), str(theirs.fileno()), pass_fds=(read, theirs.fileno()))
+                             str(read), str(theirs.fileno()), cgroup=cgroup,
+                             pass_fds=(read, theirs.fileno()))
         theirs.close()
         os.close(read)
         self.control = ours
@@ -157,7 +175,7 @@ class Socat:
     def __init__(self, net, build, socks_port):
         net.steer("iifname c0 meta l4proto tcp redirect to :12346")
         self.process = start(net.lan, "socat", "-b", "65536", "TCP-LISTEN:12346,fork,reuseaddr,nodelay",
-                             f"TCP:{SERVER}:{socks_port},nodelay", start_new_session=True)
+                             f"TCP:{SERVER}:{socks_port},nodelay", process_group=0)
         wait_port(net.lan, "127.0.0.1", 12346)
 
     def close(self):
@@ -185,18 +203,44 @@ def socks_hello(sock, port):
     sock.recv(10, socket.MSG_WAITALL)
 
 
-def cpu_ns(proxy):
-    """CPU time of a proxy and its children so far (schedstat: nanoseconds, where stat has ticks)."""
+def process_ns(pid):
+    """CPU time of a process with its threads, also those that have ended (clock_getcpuclockid(3))."""
+    return time.clock_gettime_ns((~pid << 3) | 2)
+
+
+def proxy_ns(proxy):
+    """CPU time of a proxy and its children so far."""
     if isinstance(proxy, Direct):
         return 0
     pid = proxy.process.pid
     with open(f"/proc/{pid}/task/{pid}/children") as f:
-        pids = [pid, *f.read().split()]
-    total = 0
-    for each in pids:
-        with open(f"/proc/{each}/schedstat") as f:
-            total += int(f.read().split()[0])
-    return total
+        return sum(process_ns(int(each)) for each in [pid, *f.read().split()])
+
+
+class Core:
+    """CPU time of all that takes part. What the network does later than in a sender's own system call
+    is done by the core's ksoftirqd."""
+
+    def __init__(self, core, servers):
+        self.servers = servers
+        self.softirq = next((int(pid) for pid in os.listdir("/proc")
+                             if pid.isdigit() and comm(pid) == f"ksoftirqd/{core}"), None)
+
+    def spent(self, proxy):
+        if self.softirq is None:
+            return None
+        with open(f"/proc/{self.softirq}/schedstat") as f:
+            softirq = int(f.read().split()[0])
+        servers = sum(process_ns(server.pid) for server in self.servers)
+        return softirq + servers + proxy_ns(proxy) + time.process_time_ns()
+
+
+def comm(pid):
+    try:
+        with open(f"/proc/{pid}/comm") as f:
+            return f.read().strip()
+    except OSError:  # it has ended
+        return ""
 
 
 def download(net, proxy, port, megabytes, spent):
@@ -229,36 +273,97 @@ def pss_kib(pid):
         return next(int(line.split()[1]) for line in f if line.startswith("Pss:"))
 
 
-def available_kib():
-    with open("/proc/meminfo") as f:
-        return next(int(line.split()[1]) for line in f if line.startswith("MemAvailable:"))
+def tcp_queues_kib():
+    """Of all sockets of the machine."""
+    with open("/proc/net/sockstat") as f:
+        return int(re.search(r"TCP:.* mem (\d+)", f.read()).group(1)) * 4
+
+
+def tcp_socket_bytes():
+    with open("/proc/slabinfo") as f:
+        return next((int(line.split()[3]) for line in f if line.startswith("TCP ")), 2560)
+
+
+class MemoryGroup:
+    """A memory cgroup, of v1 or v2."""
+
+    def __init__(self):
+        unified = os.path.exists("/sys/fs/cgroup/cgroup.procs")
+        root = "/sys/fs/cgroup" if unified else "/sys/fs/cgroup/memory"
+        self.path = f"{root}/orrery-bench-{os.getpid()}"
+        self.file = "memory.current" if unified else "memory.usage_in_bytes"
+        os.mkdir(self.path)
+
+    def used_kib(self):
+        with open(f"{self.path}/{self.file}") as f:
+            return int(f.read()) // 1024
+
+    def close(self):
+        os.rmdir(self.path)
 
 
 def memory(net, build, count):
+    group = MemoryGroup()
     sink = start(net.server, f"{build}/bench/bench_tproxy_sink", SERVER, "1081")
-    wait_port(net.proxy, SERVER, 1081)
-    proxy = Tproxy(net, build, 1081, {"connections": 20000, "per_client": 20000})
-    empty, before = pss_kib(proxy.process.pid), available_kib()
-    clients = [connect(net.client, SERVER, IDLE) for _ in range(count)]
-    while proxy.stats()["established"] < count:
-        time.sleep(0.05)
-    stats = proxy.stats()
-    result = {"connections": stats["open"], "pss_empty_kib": empty,
-              "pss_full_kib": pss_kib(proxy.process.pid),
-              "mem_available_delta_kib": before - available_kib(),
-              "note": "delta holds also the client's and the SOCKS server's sockets"}
-    for sock in clients:
-        sock.close()
-    proxy.close()
-    stop(sink)
-    return result
+    proxy = None
+    try:
+        wait_port(net.proxy, SERVER, 1081)
+        limits = {"connections": 20000, "per_client": 20000}
+        proxy = Tproxy(net, build, 1081, limits, group.path)
+        pid = proxy.process.pid
+        empty = {"pss_kib": pss_kib(pid), "cgroup_kib": group.used_kib()}
+        queues = tcp_queues_kib()
+        clients = [connect(net.client, SERVER, IDLE) for _ in range(count)]
+        while proxy.stats()["established"] < count:
+            time.sleep(0.05)
+        full = {"pss_kib": pss_kib(pid), "cgroup_kib": group.used_kib()}
+        result = {"connections": proxy.stats()["open"], "empty": empty, "full": full,
+                  "tcp_queues_kib": tcp_queues_kib() - queues,
+                  "pipes": sum("pipe:" in os.readlink(f"/proc/{pid}/fd/{fd}")
+                               for fd in os.listdir(f"/proc/{pid}/fd")) // 2,
+                  "accepted_sockets_kib": count * tcp_socket_bytes() // 1024}
+        result["total_kib"] = (full["cgroup_kib"] + empty["pss_kib"] + result["tcp_queues_kib"]
+                               + result["accepted_sockets_kib"])
+        for sock in clients:
+            sock.close()
+        return result
+    finally:
+        if proxy:
+            proxy.close()
+        stop(sink)
+        group.close()
+
+
+def congestion_control(net, name=None):
+    """The namespaces' own, set if a name is given."""
+    for ns in (net.client, net.lan, net.proxy, net.server):
+        if name:
+            sh(ns, "sysctl", "-qw", f"net.ipv4.tcp_congestion_control={name}")
+    return sh(net.server, "sysctl", "-n", "net.ipv4.tcp_congestion_control").strip()
+
+
+def compare(net, args, core, server):
+    """All proxies in turn, against one server."""
+    port, socks_port, megabytes = (WEB, 1080, args.mb // 10) if server == "microsocks" else (SOURCE, 1081, args.mb)
+    figures = {"wall": {}, "by_cpu": {}, "proxy_cpu_us_per_mb": {}}
+    for _ in range(args.rounds):
+        for kind in (Tproxy, Socat, Redsocks, Direct):
+            proxy, name = kind(net, args.build, socks_port), kind.__name__.lower()
+            before = core.spent(proxy), proxy_ns(proxy)
+            speed, after = download(net, proxy, port, megabytes, lambda: (core.spent(proxy), proxy_ns(proxy)))
+            proxy.close()
+            figures["wall"].setdefault(name, []).append(speed)
+            figures["proxy_cpu_us_per_mb"].setdefault(name, []).append((after[1] - before[1]) / megabytes / 1e3)
+            if after[0] is not None:
+                figures["by_cpu"].setdefault(name, []).append(megabytes * 1e9 / (after[0] - before[0]))
+    return figures
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", default="build/release")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--mb", type=int, default=400)
+    parser.add_argument("--mb", type=int, default=1000, help="of one download; a tenth through microsocks")
     parser.add_argument("--core", type=int, default=0)
     parser.add_argument("--connections", type=int, default=10000)
     parser.add_argument("--json")
@@ -271,28 +376,20 @@ def main():
         print(f"at most {hard} descriptors here: {args.connections} connections")
     os.sched_setaffinity(0, {args.core})
     net = Net()
-    servers = {"microsocks": 1080, "sink": 1081}
     web = start(net.server, sys.executable, "-c", WEB_SERVER, SERVER, str(WEB))
     running = [web, start(net.server, "microsocks", "-i", SERVER, "-p", "1080"),
                start(net.server, f"{args.build}/bench/bench_tproxy_sink", SERVER, "1081")]
-    wait_port(net.proxy, SERVER, 1080)
-    wait_port(net.proxy, SERVER, 1081)
-    wait_port(net.proxy, SERVER, WEB)
-    report = {"unit": "MB/s", "rounds": args.rounds, "mb": args.mb, "servers": {}}
+    report = {"unit": "MB/s", "rounds": args.rounds, "mb": args.mb, "paths": []}
     try:
-        for server, socks_port in servers.items():
-            port = WEB if server == "microsocks" else SOURCE
-            figures, cpu = {}, {}
-            for _ in range(args.rounds):
-                for kind in (Tproxy, Socat, Redsocks, Direct):
-                    proxy = kind(net, args.build, socks_port)
-                    before = cpu_ns(proxy)
-                    speed, spent = download(net, proxy, port, args.mb, lambda: cpu_ns(proxy))
-                    figures.setdefault(kind.__name__.lower(), []).append(speed)
-                    cpu.setdefault(kind.__name__.lower(), []).append((spent - before) / args.mb / 1e3)
-                    proxy.close()
-            report["servers"][server] = summary(server, figures)
-            report["servers"][server]["cpu_us_per_mb"] = cpu
+        for port in (1080, 1081, WEB):
+            wait_port(net.proxy, SERVER, port)
+        core = Core(args.core, running)
+        for control in dict.fromkeys((congestion_control(net), "reno")):
+            congestion_control(net, control)
+            for server in ("microsocks", "sink"):
+                figures = compare(net, args, core, server)
+                show(control, server, figures)
+                report["paths"].append({"server": server, "congestion_control": control, **figures})
         stop(running.pop())
         report["memory"] = memory(net, args.build, args.connections)
         print(json.dumps(report["memory"], indent=1))
@@ -304,13 +401,19 @@ def main():
             json.dump(report, f, indent=1)
 
 
-def summary(server, figures):
-    median = {name: statistics.median(values) for name, values in figures.items()}
-    print(f"to {server}:")
-    for name, value in median.items():
-        ratio = f"  tproxy is {median['tproxy'] / value:.2f} x" if name != "tproxy" else ""
-        print(f"  {name:10} {value:8.0f} MB/s{ratio}")
-    return {"median": median, "all": figures}
+def show(control, server, figures):
+    print(f"to {server}, {control}:")
+    for name, values in figures["wall"].items():
+        line = f"  {name:10} {statistics.median(values):8.0f} MB/s"
+        if by_cpu := figures["by_cpu"].get(name):
+            line += f" {statistics.median(by_cpu):8.0f} by CPU"
+        line += f" {statistics.median(figures['proxy_cpu_us_per_mb'][name]):6.0f} us/MB its own"
+        if name != "tproxy":
+            for what in ("wall", "by_cpu"):
+                if found := figures[what].get(name):
+                    ratio = statistics.median(a / b for a, b in zip(figures[what]["tproxy"], found))
+                    line += f"  tproxy is {ratio:.2f} x ({what})"
+        print(line, flush=True)
 
 
 WEB_SERVER = """

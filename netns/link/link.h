@@ -45,7 +45,8 @@ Result<std::vector<Link>> listLinks(Rtnl& rtnl);  // by index
 Result<std::optional<Link>> findLink(Rtnl& rtnl, const IfName& name);
 
 // A bridge that forwards at once and nothing special: no STP, forward delay 0, no VLAN filter, no
-// multicast snooping, link-local frames dropped (group_fwd_mask 0). Err EEXIST.
+// multicast snooping, link-local frames (01:80:c2:…) for the bridge family's rules to judge and
+// never learned from. Err EEXIST.
 Status createBridge(Rtnl& rtnl, const IfName& name, const Mac& mac, unsigned mtu, bool up = false);
 
 struct VethEnd {
@@ -61,7 +62,9 @@ struct VethEnd {
 // One RTM_NEWLINK makes both ends in their namespaces with final name, MAC, MTU, master and the
 // port's flags. Then come, as separate messages, because the kernel carries out the rest of a batch
 // after a failure, and would do it to another link that has the name:
-// - for an isolated port: its isolation together with IFF_UP, so that it never forwards without;
+// - for an isolated port: its owner (setPortOwner) and its isolation together with IFF_UP, so that
+// it
+//   never forwards without;
 // - for a peer that shall be up, or in a bridge: in its namespace (veth_open() refuses an end whose
 //   other end is not made yet).
 // The port lives in the Rtnl's namespace; after a failure there is no pair.
@@ -72,6 +75,14 @@ struct VethEnd {
 inline constexpr std::chrono::milliseconds kDyingPatience{2000};
 Status createVeth(Rtnl& rtnl, const VethEnd& port, const VethEnd& peer, unsigned mtu);
 
+// For a port whose pair is about to go with the namespace of its other end: it is set down, so that
+// nothing passes any more, and loses its name ("gone~INDEX", which nobody else wants), so that a
+// new one can have it at once. Absent is fine; a link of that name that is no veth with this MAC is
+// somebody else's, and left alone.
+Status shutPort(Rtnl& rtnl, const IfName& name, const Mac& mac);
+// One that was shut, and that the kernel has not yet cleared away. It is down.
+bool isShutPort(const Link& link);
+
 struct BridgePort {  // what is not said stays as it is
   std::optional<bool> isolated;
   std::optional<bool> learning;
@@ -81,6 +92,10 @@ struct BridgePort {  // what is not said stays as it is
   std::optional<bool> hairpin;
 };
 Status setBridgePort(Rtnl& rtnl, const IfName& port, const BridgePort& settings);
+// The address behind a port, known to its bridge for as long as the port is in it, also while it
+// has no carrier: frames for it go there alone, and no other port may claim it. With `unicastFlood`
+// off at every port nobody is handed what is for somebody else.
+Status setPortOwner(Rtnl& rtnl, const IfName& port, const Mac& mac);
 // No bridge: takes the link out of the one that it is in.
 Status setLinkMaster(Rtnl& rtnl, const IfName& name, const std::optional<IfName>& bridge);
 

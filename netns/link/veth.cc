@@ -48,7 +48,7 @@ NlMessage isolationMessage(const VethEnd& port) {
   if (port.up) head.ifi_flags = head.ifi_change = IFF_UP;
   NlMessage message = aboutLink(fmt::format("isolate bridge port '{}'", port.name.str()),
                                 RTM_NEWLINK, 0, head, port.name);
-  putBridgePort(message, {.isolated = true});
+  putBridgePort(message, {.isolated = true, .unicastFlood = false});
   return message;
 }
 
@@ -87,17 +87,19 @@ Result<bool> awaitEnd(RtnlMonitor& monitor, int index) {
   }
 }
 
-// A dying port goes by itself; only its name is in the way. To take that from it is done at once,
-// to delete it waits for RCU grace periods (some 20 ms).
-Status dismiss(Rtnl& rtnl, const IfName& name, int index) {
-  ifinfomsg head = linkHeader();
-  head.ifi_index = index;
-  Status renamed = rtnl.request(
-      NlMessage(fmt::format("take the name of dying link '{}'", name.str()), RTM_NEWLINK, 0, head)
-          .putString(IFLA_IFNAME, fmt::format("gone-{}", index)));
-  if (renamed || renamed.error().err == ENODEV) return {};
+std::string shutName(int index) {
+  return fmt::format("gone~{}", index);
+}
+
+Status shut(Rtnl& rtnl, const IfName& name, int index) {
+  ORRERY_TRY_ASSIGN(const IfName freed, IfName::parse(shutName(index)));
+  const std::string label = fmt::format("shut port '{}'", name.str());
+  Status done = changeLink(rtnl, index, {.name = freed, .up = false}, label);
+  if (done || done.error().err == ENODEV) return {};
+  if (done.error().err != EBUSY) return done;
   // Before Linux 6.2 (dev_change_name(), net/core/dev.c) a link that is up keeps its name.
-  return deleteLink(rtnl, name);
+  ORRERY_TRY(changeLink(rtnl, index, {.up = false}, label));
+  return changeLink(rtnl, index, {.name = freed}, label);
 }
 
 // True if the name was held by a dying pair, which is gone now. (A namespace whose last socket was
@@ -109,7 +111,9 @@ Result<bool> clearDying(Rtnl& rtnl, const VethEnd& port) {
   if (link->kind != "veth" || !link->peerNsid) return false;
   ORRERY_TRY_ASSIGN(const bool dying, peerIsDying(rtnl, *link));
   if (!dying) return awaitEnd(monitor, link->index);
-  ORRERY_TRY(dismiss(rtnl, port.name, link->index));
+  // It goes by itself; only its name is in the way. To delete it waits for RCU grace periods (some
+  // 20 ms).
+  ORRERY_TRY(shut(rtnl, port.name, link->index));
   return true;
 }
 
@@ -156,13 +160,25 @@ Status createVeth(Rtnl& rtnl, const VethEnd& port, const VethEnd& peer, unsigned
     master = *index;
   }
   ORRERY_TRY(giveBirth(rtnl, port, peer, mtu, master));
-  Status finished = port.isolated ? rtnl.request(isolationMessage(port)) : Status{};
+  Status finished;
+  if (port.isolated) finished = setPortOwner(rtnl, port.name, peer.mac);
+  if (finished && port.isolated) finished = rtnl.request(isolationMessage(port));
   if (finished) finished = finishPeer(peer, rtnl);
   if (finished) return {};
   Error first = std::move(finished).error();
   if (Status undone = deleteLink(rtnl, port.name); !undone)
     first.also.push_back(std::move(undone).error());
   return tl::unexpected<Error>(std::move(first));
+}
+
+Status shutPort(Rtnl& rtnl, const IfName& name, const Mac& mac) {
+  ORRERY_TRY_ASSIGN(const auto link, findLink(rtnl, name));
+  if (!link || link->kind != "veth" || link->mac != mac) return {};
+  return shut(rtnl, name, link->index);
+}
+
+bool isShutPort(const Link& link) {
+  return link.kind == "veth" && !link.up && link.name == shutName(link.index);
 }
 
 }  // namespace orrery

@@ -1,7 +1,6 @@
 #include "netns/netlink/message.h"
 
 #include <arpa/inet.h>
-#include <libmnl/libmnl.h>
 #include <linux/netlink.h>
 
 namespace orrery {
@@ -17,10 +16,10 @@ constexpr std::size_t kHeader = sizeof(nlmsghdr);
 NlMessage::NlMessage(std::string label, std::uint16_t type, std::uint16_t flags, const void* header,
                      std::size_t size)
     : label_(std::move(label)) {
-  bytes_.resize(MNL_NLMSG_HDRLEN);
-  auto* head = mnl_nlmsg_put_header(bytes_.data());
-  head->nlmsg_type = type;
-  head->nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
+  nlmsghdr head{};
+  head.nlmsg_type = type;
+  head.nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
+  putRaw(&head, sizeof head);
   putRaw(header, size);
 }
 

@@ -54,21 +54,6 @@ std::string textOf(const char* text) {
   return text != nullptr ? text : "";
 }
 
-int keepGeneration(const nlattr* attribute, void* context) {
-  if (mnl_attr_get_type(attribute) == NFTA_GEN_ID &&
-      mnl_attr_validate(attribute, MNL_TYPE_U32) == 0)
-    *static_cast<std::uint32_t*>(context) = ntohl(mnl_attr_get_u32(attribute));
-  return MNL_CB_OK;
-}
-
-Result<std::uint32_t> generation(NftSocket& socket) {
-  std::uint32_t id = 0;
-  ORRERY_TRY(ask(socket, NFT_MSG_GETGEN, NFPROTO_UNSPEC, false, {}, [&](const nlmsghdr* message) {
-    (void)mnl_attr_parse(message, sizeof(nfgenmsg), keepGeneration, &id);
-  }));
-  return id;
-}
-
 void takeTable(Picture& picture, const nlmsghdr* message) {
   vm::Owned<nftnl_table> object(nftnl_table_alloc());
   if (nftnl_table_nlmsg_parse(message, object.get()) != 0) return;
@@ -80,7 +65,7 @@ void takeTable(Picture& picture, const nlmsghdr* message) {
         (family ? toString(*family) : "family " + std::to_string(number)) + (" " + name));
     return;
   }
-  picture.counted.ruleset.tables.push_back({*family, name, {}});
+  picture.counted.ruleset.tables.push_back({*family, name, {}, {}});
   picture.counted.counts.emplace_back();
   // A dormant table has its hooks removed: it must not look like the same table in force.
   if (nftnl_table_get_u32(object.get(), NFTNL_TABLE_FLAGS) != 0)
@@ -138,7 +123,31 @@ void takeChain(Picture& picture, const nlmsghdr* message) {
 struct SetHead {
   Family family = Family::ip;
   std::string name;
+  std::optional<std::vector<KeyType>> key;  // of a named one
 };
+
+// False for a named set that the model has no words for.
+bool takeNamedSet(Picture& picture, std::size_t table, const nftnl_set* object) {
+  if (nftnl_set_get_u32(object, NFTNL_SET_FLAGS) != 0) return false;
+  auto key = vm::keyOf(nftnl_set_get_u32(object, NFTNL_SET_KEY_TYPE));
+  if (!key) return false;
+  NamedSet set{textOf(nftnl_set_get_str(object, NFTNL_SET_NAME)), std::move(*key), 0};
+  if (nftnl_set_is_set(object, NFTNL_SET_DESC_SIZE))
+    set.size = nftnl_set_get_u32(object, NFTNL_SET_DESC_SIZE);
+  if (vm::keyLengthOf(set) != nftnl_set_get_u32(object, NFTNL_SET_KEY_LEN)) return false;
+  picture.counted.ruleset.tables[table].sets.push_back(std::move(set));
+  return true;
+}
+
+// The elements of a named set, out of where those of all sets were put.
+void keepElements(Picture& picture, const SetHead& head) {
+  const auto found = picture.sets[head.family].find(head.name);
+  for (const vm::Element& element : found->second.elements)
+    if (auto values = vm::unpackKey(*head.key, element.key))
+      picture.counted.elements.push_back({head.family, head.name, std::move(*values)});
+  // Lookups in it are known by its name, not by what is in it.
+  picture.sets[head.family].erase(found);
+}
 
 int takeElement(nftnl_set_elem* element, void* context) {
   auto& data = *static_cast<vm::SetData*>(context);
@@ -185,22 +194,34 @@ Status takeSets(NftSocket& socket, Picture& picture) {
     const std::string name = textOf(nftnl_set_get_str(object.get(), NFTNL_SET_NAME));
     const std::uint32_t flags = nftnl_set_get_u32(object.get(), NFTNL_SET_FLAGS);
     constexpr std::uint32_t kOurs = NFT_SET_ANONYMOUS | NFT_SET_CONSTANT;
+    SetHead head{*family, name, std::nullopt};
     if ((flags & ~std::uint32_t{NFT_SET_INTERVAL}) != kOurs) {
       const std::size_t table = picture.indexOf(*family);
-      if (table < picture.counted.ruleset.tables.size()) picture.addStrange(table, "set " + name);
-      return;
+      if (table == picture.counted.ruleset.tables.size()) {
+        picture.stale = true;
+        return;
+      }
+      if (!takeNamedSet(picture, table, object.get())) {
+        picture.addStrange(table, "set " + name);
+        return;
+      }
+      head.key = picture.counted.ruleset.tables[table].sets.back().key;
     }
     vm::SetData data;
     data.keyType = nftnl_set_get_u32(object.get(), NFTNL_SET_KEY_TYPE);
     data.keyLength = nftnl_set_get_u32(object.get(), NFTNL_SET_KEY_LEN);
     data.interval = (flags & NFT_SET_INTERVAL) != 0;
     picture.sets[*family][name] = std::move(data);
-    heads.push_back({*family, name});
+    heads.push_back(std::move(head));
   };
   ORRERY_TRY_ASSIGN(const bool interrupted,
                     ask(socket, NFT_MSG_GETSET, NFPROTO_UNSPEC, true, {}, take));
   picture.stale = picture.stale || interrupted;
-  for (const SetHead& head : heads) ORRERY_TRY(takeElements(socket, picture, head));
+  for (const SetHead& head : heads) {
+    ORRERY_TRY(takeElements(socket, picture, head));
+    if (head.key) keepElements(picture, head);
+  }
+  std::sort(picture.counted.elements.begin(), picture.counted.elements.end());
   return {};
 }
 
@@ -292,7 +313,11 @@ CountedRuleset ordered(CountedRuleset counted) {
   });
   CountedRuleset result;
   result.foreign = std::move(counted.foreign);
+  result.elements = std::move(counted.elements);
   for (const std::size_t i : order) {
+    auto& sets = counted.ruleset.tables[i].sets;
+    std::sort(sets.begin(), sets.end(),
+              [](const NamedSet& a, const NamedSet& b) { return a.name < b.name; });
     result.ruleset.tables.push_back(std::move(counted.ruleset.tables[i]));
     result.counts.push_back(std::move(counted.counts[i]));
   }

@@ -95,9 +95,12 @@ Error failureOf(const std::string& label, int err, const std::string& text) {
 
 }  // namespace
 
-Batch::Batch(NftSocket& socket) : socket_(socket), buffer_(2 * kRoom) {
+Batch::Batch(NftSocket& socket, std::optional<std::uint32_t> generation)
+    : socket_(socket), buffer_(2 * kRoom) {
   beginSequence_ = socket_.nextSequence();
-  header(buffer_.data(), NFNL_MSG_BATCH_BEGIN, 0, beginSequence_, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
+  nlmsghdr* begin = header(buffer_.data(), NFNL_MSG_BATCH_BEGIN, 0, beginSequence_, AF_UNSPEC,
+                           NFNL_SUBSYS_NFTABLES);
+  if (generation) mnl_attr_put_u32(begin, NFNL_BATCH_GENID, htonl(*generation));
   messages_ = 1;
 }
 
@@ -166,6 +169,25 @@ Status Batch::readReplies(std::uint32_t lastSequence) {
   first.also.assign(std::make_move_iterator(failures.begin() + 1),
                     std::make_move_iterator(failures.end()));
   return tl::unexpected<Error>(std::move(first));
+}
+
+namespace {
+
+int keepGeneration(const nlattr* attribute, void* context) {
+  if (mnl_attr_get_type(attribute) == NFTA_GEN_ID &&
+      mnl_attr_validate(attribute, MNL_TYPE_U32) == 0)
+    *static_cast<std::uint32_t*>(context) = ntohl(mnl_attr_get_u32(attribute));
+  return MNL_CB_OK;
+}
+
+}  // namespace
+
+Result<std::uint32_t> generation(NftSocket& socket) {
+  std::uint32_t id = 0;
+  ORRERY_TRY(ask(socket, NFT_MSG_GETGEN, AF_UNSPEC, false, {}, [&](const nlmsghdr* message) {
+    (void)mnl_attr_parse(message, sizeof(nfgenmsg), keepGeneration, &id);
+  }));
+  return id;
 }
 
 Result<bool> ask(NftSocket& socket, std::uint16_t type, std::uint8_t family, bool dump,

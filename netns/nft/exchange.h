@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,7 +23,8 @@ namespace orrery::nft {
 
 class Batch {
  public:
-  explicit Batch(NftSocket& socket);
+  // With a generation of the ruleset: commit() fails with ERESTART if it is another by then.
+  explicit Batch(NftSocket& socket, std::optional<std::uint32_t> generation = std::nullopt);
   // A message with its nfgenmsg header and at least kRoom bytes behind it. The pointer holds until
   // the next add(). `label` names the operation in errors.
   nlmsghdr* add(std::string label, std::uint16_t type, std::uint8_t family, std::uint16_t flags);
@@ -46,6 +48,9 @@ class Batch {
   std::uint32_t beginSequence_ = 0;
   std::vector<std::pair<std::uint32_t, std::string>> labels_;
 };
+
+// The number of the present ruleset: each commit of anybody makes a new one.
+Result<std::uint32_t> generation(NftSocket& socket);
 
 // Sends one request (NLM_F_DUMP or a single get) and calls `each` for every answer. True if the
 // kernel marked the dump as interrupted.

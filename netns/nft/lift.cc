@@ -276,6 +276,50 @@ std::optional<Guess> guessMatch(const std::vector<Op>& ops, std::size_t at) {
   return std::nullopt;
 }
 
+std::optional<KeyPart> partOf(const Op& load) {
+  if (load.name == "meta") return KeyPart::inputName;
+  if (load.name != "payload") return std::nullopt;
+  const bool link = number(load, NFTNL_EXPR_PAYLOAD_BASE) == NFT_PAYLOAD_LL_HEADER;
+  switch (number(load, NFTNL_EXPR_PAYLOAD_OFFSET)) {
+    case 6:
+      return link ? std::optional(KeyPart::etherSource) : std::nullopt;
+    case 8:
+      return KeyPart::arpSenderMac;
+    case 12:
+      return KeyPart::ipSource;
+    case 14:
+      return KeyPart::arpSenderIp;
+    default:
+      return std::nullopt;
+  }
+}
+
+// Several loads and the lookup of what they make together.
+std::optional<Guess> guessInSet(const std::vector<Op>& ops, std::size_t at) {
+  InSet match;
+  std::size_t next = at;
+  for (; next < ops.size() && match.key.size() < 4; ++next) {
+    const auto part = partOf(ops[next]);
+    if (!part) break;
+    match.key.push_back(*part);
+  }
+  if (match.key.size() < 2 || next >= ops.size() || ops[next].name != "lookup") return std::nullopt;
+  const std::string* set = ops[next].find(NFTNL_EXPR_LOOKUP_SET);
+  if (set == nullptr) return std::nullopt;
+  match.set = *set;
+  match.negated = ops[next].find(NFTNL_EXPR_LOOKUP_FLAGS) != nullptr;
+  return Guess{std::move(match), next + 1 - at};
+}
+
+std::optional<Guess> guessShorter(const std::vector<Op>& ops, std::size_t at) {
+  if (at + 2 >= ops.size() || ops[at].name != "meta" || ops[at + 1].name != "byteorder" ||
+      ops[at + 2].name != "cmp")
+    return std::nullopt;
+  const std::string* data = ops[at + 2].find(NFTNL_EXPR_CMP_DATA);
+  if (data == nullptr) return std::nullopt;
+  return Guess{ShorterThan{bigEndian(*data)}, 3};
+}
+
 std::optional<Guess> guessVerdict(const Op& op) {
   const std::string* code = op.find(NFTNL_EXPR_IMM_VERDICT);
   if (code == nullptr) return std::nullopt;
@@ -401,6 +445,8 @@ Rule lift(const std::vector<Op>& ops, Family family, RuleCount* count) {
       continue;
     }
     auto guess = guessMatch(ops, at);
+    if (!guess || !proves(*guess, ops, at, family)) guess = guessInSet(ops, at);
+    if (!guess || !proves(*guess, ops, at, family)) guess = guessShorter(ops, at);
     if (!guess || !proves(*guess, ops, at, family)) guess = guessStatement(ops, at);
     if (guess && proves(*guess, ops, at, family)) {
       rule.exprs.push_back(std::move(guess->expr));

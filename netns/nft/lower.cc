@@ -19,20 +19,6 @@
 namespace orrery::nft::vm {
 namespace {
 
-// nft's datatype numbers (its datatype.h, part of its ABI as set userdata).
-enum KeyType : std::uint32_t {
-  kIpv4Addr = 7,
-  kEtherAddr = 9,
-  kEtherType = 10,
-  kInetProto = 12,
-  kInetService = 13,
-  kIcmpType = 14,
-  kTcpFlag = 15,
-  kPktType = 31,
-  kFibAddrType = 38,
-  kIfName = 41,
-};
-
 template <class T>
 std::string host(T value) {  // as in memory
   std::string bytes(sizeof value, '\0');
@@ -120,7 +106,7 @@ std::optional<std::string> successor(std::string key) {
   return std::nullopt;
 }
 
-Op lookup(bool negated, KeyType type, const std::vector<KeyRange>& ranges) {
+Op lookup(bool negated, DataType type, const std::vector<KeyRange>& ranges) {
   SetData set;
   set.keyType = type;
   set.hostOrder = type == kIfName || type == kFibAddrType;
@@ -142,7 +128,7 @@ Op lookup(bool negated, KeyType type, const std::vector<KeyRange>& ranges) {
 }
 
 // The register is (not) one of these values. An empty list is refused before (nft.cc).
-Op test(bool negated, KeyType type, const std::vector<KeyRange>& ranges) {
+Op test(bool negated, DataType type, const std::vector<KeyRange>& ranges) {
   if (ranges.size() != 1) return lookup(negated, type, ranges);
   if (ranges[0].first == ranges[0].last) return compare(negated, ranges[0].first);
   return op("range", {{NFTNL_EXPR_RANGE_SREG, u32(NFT_REG_1)},
@@ -151,7 +137,7 @@ Op test(bool negated, KeyType type, const std::vector<KeyRange>& ranges) {
                       {NFTNL_EXPR_RANGE_TO_DATA, ranges[0].last}});
 }
 template <class T, class F>
-Op testEach(bool negated, KeyType type, const std::vector<T>& values, F encode) {
+Op testEach(bool negated, DataType type, const std::vector<T>& values, F encode) {
   std::vector<KeyRange> ranges;
   ranges.reserve(values.size());
   for (const T& value : values) ranges.push_back({encode(value), encode(value)});
@@ -207,6 +193,35 @@ std::uint64_t secondsIn(Per per) {
       return 86400;
   }
   return 1;
+}
+
+// The register of the n-th 32-bit word. The kernel names the first of each four by the older
+// numbering of 128-bit registers (nft_dump_register(), net/netfilter/nf_tables_api.c).
+std::uint32_t registerAt(std::uint32_t word) {
+  return word % 4 == 0 ? NFT_REG_1 + word / 4 : NFT_REG32_00 + word;
+}
+
+Op loadPart(KeyPart part, std::uint32_t reg) {
+  const auto at = [reg](std::uint32_t base, std::uint32_t offset, std::uint32_t length) {
+    return op("payload", {{NFTNL_EXPR_PAYLOAD_DREG, u32(reg)},
+                          {NFTNL_EXPR_PAYLOAD_BASE, u32(base)},
+                          {NFTNL_EXPR_PAYLOAD_OFFSET, u32(offset)},
+                          {NFTNL_EXPR_PAYLOAD_LEN, u32(length)}});
+  };
+  switch (part) {
+    case KeyPart::inputName:
+      break;
+    case KeyPart::etherSource:
+      return at(NFT_PAYLOAD_LL_HEADER, 6, 6);
+    case KeyPart::ipSource:
+      return at(NFT_PAYLOAD_NETWORK_HEADER, 12, 4);
+    case KeyPart::arpSenderMac:  // RFC 826, of Ethernet and IPv4
+      return at(NFT_PAYLOAD_NETWORK_HEADER, 8, 6);
+    case KeyPart::arpSenderIp:
+      return at(NFT_PAYLOAD_NETWORK_HEADER, 14, 4);
+  }
+  return op("meta",
+            {{NFTNL_EXPR_META_KEY, u32(NFT_META_IIFNAME)}, {NFTNL_EXPR_META_DREG, u32(reg)}});
 }
 
 struct Lower {
@@ -290,6 +305,31 @@ struct Lower {
     return {payload(static_cast<std::uint32_t>(e.base), e.offset,
                     static_cast<std::uint32_t>(e.bytes.size())),
             compare(e.negated, std::string(e.bytes.begin(), e.bytes.end()))};
+  }
+  Ops operator()(const ShorterThan& e) const {
+    // Lengths are compared as bytes, so in network order, as nft does it.
+    return {meta(NFT_META_LEN),
+            op("byteorder", {{NFTNL_EXPR_BYTEORDER_DREG, u32(NFT_REG_1)},
+                             {NFTNL_EXPR_BYTEORDER_SREG, u32(NFT_REG_1)},
+                             {NFTNL_EXPR_BYTEORDER_OP, u32(NFT_BYTEORDER_HTON)},
+                             {NFTNL_EXPR_BYTEORDER_LEN, u32(4)},
+                             {NFTNL_EXPR_BYTEORDER_SIZE, u32(4)}}),
+            op("cmp", {{NFTNL_EXPR_CMP_SREG, u32(NFT_REG_1)},
+                       {NFTNL_EXPR_CMP_OP, u32(NFT_CMP_LT)},
+                       {NFTNL_EXPR_CMP_DATA, be32(e.bytes)}})};
+  }
+  Ops operator()(const InSet& e) const {
+    Ops ops;
+    std::uint32_t word = 0;
+    for (const KeyPart part : e.key) {
+      ops.push_back(loadPart(part, registerAt(word)));
+      word += wordsOf(typeOf(part));
+    }
+    Attributes attributes = {{NFTNL_EXPR_LOOKUP_SREG, u32(NFT_REG_1)},
+                             {NFTNL_EXPR_LOOKUP_SET, e.set}};
+    if (e.negated) attributes.emplace_back(NFTNL_EXPR_LOOKUP_FLAGS, u32(NFT_LOOKUP_F_INV));
+    ops.push_back(op("lookup", std::move(attributes)));
+    return ops;
   }
   Ops operator()(const Limit& e) const {
     return {op("limit", {{NFTNL_EXPR_LIMIT_RATE, host(e.rate)},

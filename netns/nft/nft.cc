@@ -24,11 +24,14 @@ namespace {
 
 using namespace nft;
 
-constexpr std::size_t kMaxSetValues = 256;   // so that a set's elements fit one message
-constexpr std::size_t kMaxExprs = 64;        // of a rule, likewise
-constexpr std::size_t kMaxChainName = 64;    // bytes; NFT_NAME_MAXLEN is 256
-constexpr std::size_t kMaxLogPrefix = 127;   // NF_LOG_PREFIXLEN 128 with NUL
-constexpr const char* kSetName = "__set%d";  // the kernel fills in the number
+constexpr std::size_t kMaxSetValues = 256;    // so that a set's elements fit one message
+constexpr std::size_t kMaxExprs = 64;         // of a rule, likewise
+constexpr std::size_t kMaxChainName = 64;     // bytes; NFT_NAME_MAXLEN is 256
+constexpr std::size_t kMaxLogPrefix = 127;    // NF_LOG_PREFIXLEN 128 with NUL
+constexpr const char* kSetName = "__set%d";   // the kernel fills in the number
+constexpr std::uint32_t kMaxSetSize = 65535;  // of a named set
+constexpr std::size_t kMaxKeyParts = 4;
+constexpr int kAttempts = 8;
 
 std::string nameOf(const Table& table) {
   return std::string(toString(table.family)) + " " + table.name;
@@ -50,6 +53,7 @@ struct ValueCount {
   std::optional<std::size_t> operator()(const FibType& e) const { return e.types.size(); }
   std::optional<std::size_t> operator()(const EtherAddress& e) const { return e.addresses.size(); }
   std::optional<std::size_t> operator()(const Payload& e) const { return e.bytes.size(); }
+  std::optional<std::size_t> operator()(const InSet& e) const { return e.key.size(); }
   template <class T>
   std::optional<std::size_t> operator()(const T&) const {
     return std::nullopt;
@@ -105,10 +109,22 @@ Status checkChain(const Table& table, const Chain& chain) {
   return {};
 }
 
+Status checkSet(const Table& table, const NamedSet& set) {
+  if (set.name.empty() || set.name.size() > kMaxChainName)
+    return error("set {}/{}: a name must have 1 to {} bytes", nameOf(table), set.name,
+                 kMaxChainName);
+  if (set.key.size() < 2 || set.key.size() > kMaxKeyParts)
+    return error("set {}/{}: a key has 2 to {} parts", nameOf(table), set.name, kMaxKeyParts);
+  if (set.size > kMaxSetSize)
+    return error("set {}/{}: at most {} elements", nameOf(table), set.name, kMaxSetSize);
+  return {};
+}
+
 Status check(const Ruleset& ruleset) {
   for (const Table& table : ruleset.tables) {
     if (table.name != kTableName)
       return error("table {}: only tables named '{}' are ours to write", nameOf(table), kTableName);
+    for (const NamedSet& set : table.sets) ORRERY_TRY(checkSet(table, set));
     for (const Chain& chain : table.chains) ORRERY_TRY(checkChain(table, chain));
   }
   return {};
@@ -208,6 +224,52 @@ void addSet(Batch& batch, const std::string& label, const Table& table, const vm
       batch.add("elements of " + label, NFT_MSG_NEWSETELEM, family, NLM_F_CREATE), set.get());
 }
 
+void addNamedSet(Batch& batch, const Table& table, const NamedSet& set, std::uint32_t id) {
+  const std::uint8_t family = vm::protocolFamily(table.family);
+  vm::Owned<nftnl_set> object(nftnl_set_alloc());
+  nftnl_set_set_str(object.get(), NFTNL_SET_TABLE, table.name.c_str());
+  nftnl_set_set_str(object.get(), NFTNL_SET_NAME, set.name.c_str());
+  nftnl_set_set_u32(object.get(), NFTNL_SET_ID, id);
+  nftnl_set_set_u32(object.get(), NFTNL_SET_FLAGS, 0);
+  nftnl_set_set_u32(object.get(), NFTNL_SET_FAMILY, family);
+  nftnl_set_set_u32(object.get(), NFTNL_SET_KEY_TYPE, vm::keyTypeOf(set));
+  nftnl_set_set_u32(object.get(), NFTNL_SET_KEY_LEN, vm::keyLengthOf(set));
+  if (set.size != 0) nftnl_set_set_u32(object.get(), NFTNL_SET_DESC_SIZE, set.size);
+  nftnl_set_nlmsg_build_payload(batch.add("set " + nameOf(table) + "/" + set.name, NFT_MSG_NEWSET,
+                                          family, NLM_F_CREATE | NLM_F_EXCL),
+                                object.get());
+}
+
+std::string describe(const SetElement& element) {
+  std::string text = std::string(toString(element.family)) + " " + kTableName + "/" + element.set;
+  for (const KeyValue& value : element.key) {
+    text += " ";
+    if (const auto* name = std::get_if<std::string>(&value)) text += *name;
+    if (const auto* mac = std::get_if<Mac>(&value)) text += toString(*mac);
+    if (const auto* address = std::get_if<Ipv4>(&value)) text += toString(*address);
+  }
+  return text;
+}
+
+// One element, one message: so that an error names it.
+void changeElement(Batch& batch, const SetElement& element, bool add) {
+  std::vector<KeyType> key;
+  for (const KeyValue& value : element.key) key.push_back(static_cast<KeyType>(value.index()));
+  const std::string bytes = *vm::packKey(key, element.key);
+  vm::Owned<nftnl_set> set(nftnl_set_alloc());
+  nftnl_set_set_str(set.get(), NFTNL_SET_TABLE, kTableName);
+  nftnl_set_set_str(set.get(), NFTNL_SET_NAME, element.set.c_str());
+  nftnl_set_elem* object = nftnl_set_elem_alloc();
+  nftnl_set_elem_set(object, NFTNL_SET_ELEM_KEY, bytes.data(),
+                     static_cast<std::uint32_t>(bytes.size()));
+  nftnl_set_elem_add(set.get(), object);  // the set owns it
+  nftnl_set_elems_nlmsg_build_payload(
+      batch.add((add ? "element of set " : "remove from set ") + describe(element),
+                add ? NFT_MSG_NEWSETELEM : NFT_MSG_DELSETELEM, vm::protocolFamily(element.family),
+                static_cast<std::uint16_t>(add ? NLM_F_CREATE : 0)),
+      set.get());
+}
+
 // nft's own user data: type, length, bytes with NUL.
 std::string commentData(const std::string& comment) {
   std::string data;
@@ -288,20 +350,99 @@ Result<NftSocket> NftSocket::openHere() {
   return prepare(std::move(fd));
 }
 
-Status replaceRuleset(NftSocket& socket, const nft::Ruleset& wanted) {
-  ORRERY_TRY(check(wanted));
-  const Ruleset ruleset = canonical(wanted);
+namespace {
+
+// What the sets of the new ruleset shall begin with: what they held before.
+struct Kept {
+  std::optional<std::uint32_t> generation;  // of the ruleset that it was read from
+  std::vector<SetElement> elements;
+};
+
+const NamedSet* findSet(const Ruleset& ruleset, Family family, const std::string& name) {
+  for (const Table& table : ruleset.tables)
+    if (table.family == family)
+      for (const NamedSet& set : table.sets)
+        if (set.name == name) return &set;
+  return nullptr;
+}
+
+Result<Kept> keptElements(NftSocket& socket, const Ruleset& wanted) {
+  Kept kept;
+  const bool anySets = std::any_of(wanted.tables.begin(), wanted.tables.end(),
+                                   [](const Table& table) { return !table.sets.empty(); });
+  if (!anySets) return kept;
+  ORRERY_TRY_ASSIGN(kept.generation, generation(socket));
+  ORRERY_TRY_ASSIGN(const CountedRuleset present, dumpCountedRuleset(socket));
+  for (const SetElement& element : present.elements) {
+    const NamedSet* before = findSet(present.ruleset, element.family, element.set);
+    const NamedSet* after = findSet(wanted, element.family, element.set);
+    if (before != nullptr && after != nullptr && before->key == after->key)
+      kept.elements.push_back(element);
+  }
+  return kept;
+}
+
+Status replaceOnce(NftSocket& socket, const Ruleset& ruleset) {
   socket.setCost({1, 1, 0});  // the question for what is there
   ORRERY_TRY_ASSIGN(const auto old, ownedFamilies(socket));
-  Batch batch(socket);
+  Kept kept;
+  if (!old.empty()) {
+    ORRERY_TRY_ASSIGN(kept, keptElements(socket, ruleset));
+  }
+  Batch batch(socket, kept.generation);
   for (const Family family : old) deleteTable(batch, family);
   std::uint32_t setId = 0;
   for (const Table& table : ruleset.tables) {
     addTable(batch, table);
+    for (const NamedSet& set : table.sets) addNamedSet(batch, table, set, ++setId);
     for (const Chain& chain : table.chains) addChain(batch, table, chain);
     ORRERY_TRY(addContents(batch, table, setId));
   }
+  for (const SetElement& element : kept.elements) changeElement(batch, element, true);
   return batch.commit();
+}
+
+Status checkElement(const SetElement& element) {
+  if (element.key.size() < 2 || element.key.size() > kMaxKeyParts)
+    return error("set {}: a key has 2 to {} parts", element.set, kMaxKeyParts);
+  for (const KeyValue& value : element.key)
+    if (const auto* name = std::get_if<std::string>(&value);
+        name != nullptr && (name->empty() || name->size() > kMaxIfNameLength))
+      return error("an interface name must have 1 to {} bytes", kMaxIfNameLength);
+  return {};
+}
+
+}  // namespace
+
+Status replaceRuleset(NftSocket& socket, const nft::Ruleset& wanted) {
+  ORRERY_TRY(check(wanted));
+  const Ruleset ruleset = canonical(wanted);
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    Status replaced = replaceOnce(socket, ruleset);
+    if (replaced || replaced.error().err != ERESTART) return replaced;
+  }
+  return sysError(EAGAIN, "the ruleset changed {} times while it was replaced", kAttempts);
+}
+
+Status addToSets(NftSocket& socket, const std::vector<SetElement>& elements) {
+  Batch batch(socket);
+  for (const SetElement& element : elements) {
+    ORRERY_TRY(checkElement(element));
+    changeElement(batch, element, true);
+  }
+  return batch.commit();
+}
+
+Status removeFromSets(NftSocket& socket, const std::vector<SetElement>& elements) {
+  // One by one: an element that is not there would keep the others from being removed.
+  // (NFT_MSG_DESTROYSETELEM, which forgives that, is of Linux 6.3.)
+  for (const SetElement& element : elements) {
+    ORRERY_TRY(checkElement(element));
+    Batch batch(socket);
+    changeElement(batch, element, false);
+    if (Status removed = batch.commit(); !removed && removed.error().err != ENOENT) return removed;
+  }
+  return {};
 }
 
 Status deleteRuleset(NftSocket& socket) {

@@ -50,7 +50,14 @@ class NftSocket {
 // before. Packets see the one or the other. An error names the object and carries the kernel's own
 // words if it gave any: "chain ip orrery/forward: Operation not supported". Unknown expressions,
 // foreign table names, over-long names and comments are refused before anything is sent.
+// Elements of a named set stay if the new ruleset has a set of that name and key; EAGAIN if they
+// kept changing meanwhile.
 Status replaceRuleset(NftSocket& socket, const nft::Ruleset& ruleset);
+
+// Elements of named sets of our tables. All of them are added (or removed) or none is; what is
+// there already (or is not) is fine. ENOENT where there is no such set, ENFILE where it is full.
+Status addToSets(NftSocket& socket, const std::vector<nft::SetElement>& elements);
+Status removeFromSets(NftSocket& socket, const std::vector<nft::SetElement>& elements);
 
 // Removes all tables of ours. None there is fine.
 Status deleteRuleset(NftSocket& socket);

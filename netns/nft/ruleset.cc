@@ -37,10 +37,27 @@ Ruleset canonical(Ruleset ruleset) {
   std::stable_sort(ruleset.tables.begin(), ruleset.tables.end(),
                    [](const Table& a, const Table& b) { return a.family < b.family; });
   for (Table& table : ruleset.tables)
+    std::sort(table.sets.begin(), table.sets.end(),
+              [](const NamedSet& a, const NamedSet& b) { return a.name < b.name; });
+  for (Table& table : ruleset.tables)
     for (Chain& chain : table.chains)
       for (Rule& rule : chain.rules)
         for (Expr& expr : rule.exprs) std::visit(Canonicalize{}, expr);
   return ruleset;
+}
+
+KeyType typeOf(KeyPart part) {
+  switch (part) {
+    case KeyPart::inputName:
+      return KeyType::ifName;
+    case KeyPart::etherSource:
+    case KeyPart::arpSenderMac:
+      return KeyType::etherAddress;
+    case KeyPart::ipSource:
+    case KeyPart::arpSenderIp:
+      return KeyType::ipv4Address;
+  }
+  return KeyType::ifName;
 }
 
 const char* toString(Family family) {
@@ -91,7 +108,8 @@ bool isMatch(const Expr& expr) {
                                 std::is_same_v<T, CtStatus> || std::is_same_v<T, FibType> ||
                                 std::is_same_v<T, FibReversePath> || std::is_same_v<T, TcpFlags> ||
                                 std::is_same_v<T, Mark> || std::is_same_v<T, EtherAddress> ||
-                                std::is_same_v<T, Payload> || std::is_same_v<T, Limit>;
+                                std::is_same_v<T, Payload> || std::is_same_v<T, ShorterThan> ||
+                                std::is_same_v<T, InSet> || std::is_same_v<T, Limit>;
         return kMatch;
       },
       expr);

@@ -165,6 +165,19 @@ struct Payload {  // raw bytes, for what has no struct above: @nh,OFFSET,LENGTH
   bool negated = false;
   friend bool operator==(const Payload&, const Payload&) = default;
 };
+struct ShorterThan {  // meta length < N: of the network layer, without the frame's Ethernet header
+  std::uint32_t bytes = 0;
+  friend bool operator==(const ShorterThan&, const ShorterThan&) = default;
+};
+// Fields of a packet that make a key of a NamedSet. Those of ARP are of an Ethernet/IPv4 message:
+// a match on its head must precede them.
+enum class KeyPart { inputName, etherSource, ipSource, arpSenderMac, arpSenderIp };
+struct InSet {  // iifname . ether saddr @name
+  std::string set;
+  std::vector<KeyPart> key;  // 2 to 4, of the types that the set has
+  bool negated = false;
+  friend bool operator==(const InSet&, const InSet&) = default;
+};
 enum class Per { second, minute, hour, day };
 struct Limit {  // limit rate [over] N/second burst N packets
   std::uint64_t rate = 1;
@@ -249,11 +262,11 @@ struct Unknown {
   friend bool operator==(const Unknown&, const Unknown&) = default;
 };
 
-using Expr =
-    std::variant<Interface, Protocol, EtherType, L4Proto, PacketTypeIs, Address, Fragment, Port,
-                 IcmpType, CtState, CtStatus, FibType, FibReversePath, TcpFlags, Mark, EtherAddress,
-                 Payload, Limit, Accept, Drop, Return, Jump, Goto, Reject, Masquerade, SourceNat,
-                 DestinationNat, Redirect, Tproxy, SetMark, Log, NoTrack, ClampMss, Unknown>;
+using Expr = std::variant<Interface, Protocol, EtherType, L4Proto, PacketTypeIs, Address, Fragment,
+                          Port, IcmpType, CtState, CtStatus, FibType, FibReversePath, TcpFlags,
+                          Mark, EtherAddress, Payload, ShorterThan, InSet, Limit, Accept, Drop,
+                          Return, Jump, Goto, Reject, Masquerade, SourceNat, DestinationNat,
+                          Redirect, Tproxy, SetMark, Log, NoTrack, ClampMss, Unknown>;
 
 struct Rule {
   std::vector<Expr> exprs;  // matches first, then statements, a verdict last
@@ -276,10 +289,20 @@ struct Chain {
   std::vector<Rule> rules;
   friend bool operator==(const Chain&, const Chain&) = default;
 };
+enum class KeyType { ifName, etherAddress, ipv4Address };
+// A set whose elements come and go while its rules stay (nft.h, addToSets). They are not part of a
+// ruleset as a value: two that differ in them alone are equal, and a replacement keeps them.
+struct NamedSet {
+  std::string name;
+  std::vector<KeyType> key;  // 2 to 4: a concatenation
+  std::uint32_t size = 0;    // elements at most; the kernel then takes its quicker kind of table
+  friend bool operator==(const NamedSet&, const NamedSet&) = default;
+};
 struct Table {
   Family family = Family::ip;
   std::string name = kTableName;
   std::vector<Chain> chains;
+  std::vector<NamedSet> sets = {};
   friend bool operator==(const Table&, const Table&) = default;
 };
 struct Ruleset {
@@ -287,8 +310,19 @@ struct Ruleset {
   friend bool operator==(const Ruleset&, const Ruleset&) = default;
 };
 
-// The same ruleset as a dump would show it: tables by family, values of sets sorted and unique,
-// prefixes without host bits. replaceRuleset() writes the canonical form.
+// One element of a named set.
+using KeyValue = std::variant<std::string, Mac, Ipv4>;  // an interface's name, …
+struct SetElement {
+  Family family = Family::bridge;
+  std::string set;
+  std::vector<KeyValue> key;
+  friend auto operator<=>(const SetElement&, const SetElement&) = default;
+};
+
+KeyType typeOf(KeyPart part);
+
+// The same ruleset as a dump would show it: tables by family, named sets by name, values of sets
+// sorted and unique, prefixes without host bits. replaceRuleset() writes the canonical form.
 Ruleset canonical(Ruleset ruleset);
 
 const char* toString(Family family);

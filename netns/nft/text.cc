@@ -168,6 +168,40 @@ std::string onlySet(std::initializer_list<std::pair<bool, const char*>> flags) {
   return out.empty() ? "0" : out;
 }
 
+const char* partName(KeyPart part) {
+  switch (part) {
+    case KeyPart::inputName:
+      return "iifname";
+    case KeyPart::etherSource:
+      return "ether saddr";
+    case KeyPart::ipSource:
+      return "ip saddr";
+    case KeyPart::arpSenderMac:
+      return "arp saddr ether";
+    case KeyPart::arpSenderIp:
+      return "arp saddr ip";
+  }
+  return "?";
+}
+
+const char* keyTypeName(KeyType type) {
+  switch (type) {
+    case KeyType::ifName:
+      return "ifname";
+    case KeyType::etherAddress:
+      return "ether_addr";
+    case KeyType::ipv4Address:
+      return "ipv4_addr";
+  }
+  return "?";
+}
+
+std::string valueText(const KeyValue& value) {
+  if (const auto* name = std::get_if<std::string>(&value)) return quoted(*name);
+  if (const auto* mac = std::get_if<Mac>(&value)) return toString(*mac);
+  return toString(std::get<Ipv4>(value));
+}
+
 struct Print {
   Family family;
 
@@ -239,6 +273,15 @@ struct Print {
     return fmt::format("@{},{},{} {}0x{}", kBases[static_cast<std::size_t>(e.base) % 3],
                        e.offset * 8u, e.bytes.size() * 8, e.negated ? "!= " : "", bytes);
   }
+  std::string operator()(const ShorterThan& e) const {
+    return fmt::format("meta length < {}", e.bytes);
+  }
+  std::string operator()(const InSet& e) const {
+    std::string out;
+    for (const KeyPart part : e.key)
+      out += (out.empty() ? "" : " . ") + std::string(partName(part));
+    return fmt::format("{} {}@{}", out, e.negated ? "!= " : "", e.set);
+  }
   std::string operator()(const Limit& e) const {
     return fmt::format("limit rate {}{}/{} burst {} packets", e.over ? "over " : "", e.rate,
                        perName(e.per), e.burst);
@@ -306,11 +349,30 @@ std::string chainHead(const Base& base) {
                      base.priority, base.policy == Policy::accept ? "accept" : "drop");
 }
 
+std::string setText(Family family, const NamedSet& set, const CountedRuleset* counted) {
+  std::string type;
+  for (const KeyType part : set.key)
+    type += (type.empty() ? "" : " . ") + std::string(keyTypeName(part));
+  std::string out = fmt::format("\tset {} {{\n\t\ttype {}\n", set.name, type);
+  if (set.size != 0) out += fmt::format("\t\tsize {}\n", set.size);
+  std::string elements;
+  for (const SetElement& element :
+       counted != nullptr ? counted->elements : std::vector<SetElement>{}) {
+    if (element.family != family || element.set != set.name) continue;
+    std::string key;
+    for (const KeyValue& value : element.key) key += (key.empty() ? "" : " . ") + valueText(value);
+    elements += (elements.empty() ? "" : ",\n\t\t\t     ") + key;
+  }
+  if (!elements.empty()) out += "\t\telements = { " + elements + " }\n";
+  return out + "\t}\n\n";
+}
+
 std::string print(const Ruleset& ruleset, const CountedRuleset* counted) {
   std::string out;
   for (std::size_t t = 0; t < ruleset.tables.size(); ++t) {
     const Table& table = ruleset.tables[t];
     out += fmt::format("table {} {} {{\n", toString(table.family), table.name);
+    for (const NamedSet& set : table.sets) out += setText(table.family, set, counted);
     for (std::size_t c = 0; c < table.chains.size(); ++c) {
       const Chain& chain = table.chains[c];
       out += fmt::format("{}\tchain {} {{\n", c > 0 ? "\n" : "", chain.name);

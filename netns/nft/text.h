@@ -21,6 +21,7 @@ struct CountedRuleset {
   // [table][chain][rule], in step with `ruleset`.
   std::vector<std::vector<std::vector<RuleCount>>> counts;
   std::vector<std::string> foreign;  // tables that are not ours: "ip filter"
+  std::vector<SetElement> elements;  // of the named sets, sorted
 };
 
 std::string toText(const Ruleset& ruleset);

@@ -17,6 +17,20 @@
 
 namespace orrery::nft::vm {
 
+// nft's datatype numbers (its datatype.h, part of its ABI as set userdata).
+enum DataType : std::uint32_t {
+  kIpv4Addr = 7,
+  kEtherAddr = 9,
+  kEtherType = 10,
+  kInetProto = 12,
+  kInetService = 13,
+  kIcmpType = 14,
+  kTcpFlag = 15,
+  kPktType = 31,
+  kFibAddrType = 38,
+  kIfName = 41,
+};
+
 struct Element {
   std::string key;
   bool end = false;  // the first key behind an interval
@@ -46,6 +60,19 @@ struct Op {
     return nullptr;
   }
 };
+
+// 32-bit words that a part of a key takes: each begins at a register of its own.
+std::uint32_t wordsOf(KeyType type);
+// A named set as the kernel has it: nft's number of the concatenated type, and bytes of a key.
+std::uint32_t keyTypeOf(const NamedSet& set);
+std::uint32_t keyLengthOf(const NamedSet& set);
+// Nothing if the number is no concatenation of types that the model has.
+std::optional<std::vector<KeyType>> keyOf(std::uint32_t keyType);
+// The bytes of an element, and back; nothing if they do not fit the set's key.
+std::optional<std::string> packKey(const std::vector<KeyType>& key,
+                                   const std::vector<KeyValue>& values);
+std::optional<std::vector<KeyValue>> unpackKey(const std::vector<KeyType>& key,
+                                               const std::string& bytes);
 
 std::vector<Op> lower(const Expr& expr, Family family);
 std::vector<Op> lower(const Rule& rule, Family family);  // the counter before the first statement

@@ -62,6 +62,7 @@ const std::vector<Shape>& shapes() {
       {"lookup",
        {{NFTNL_EXPR_LOOKUP_SREG, integer},
         {NFTNL_EXPR_LOOKUP_DREG, integer},
+        {NFTNL_EXPR_LOOKUP_SET, text},
         {NFTNL_EXPR_LOOKUP_FLAGS, integer, true}}},
       {"ct",
        {{NFTNL_EXPR_CT_DREG, integer},
@@ -180,12 +181,25 @@ Result<Owned<nftnl_expr>> encode(const Op& op, const SetReference& set) {
   return expr;
 }
 
+namespace {
+
+// The anonymous set that a lookup refers to.
+const SetData* anonymousOf(const nftnl_expr* expr, const Op& op, const Sets& sets) {
+  if (op.name != "lookup" || !nftnl_expr_is_set(expr, NFTNL_EXPR_LOOKUP_SET)) return nullptr;
+  const auto found = sets.find(nftnl_expr_get_str(expr, NFTNL_EXPR_LOOKUP_SET));
+  return found != sets.end() ? &found->second : nullptr;
+}
+
+}  // namespace
+
 Op decode(const nftnl_expr* expr, const Sets& sets) {
   const char* name = nftnl_expr_get_str(expr, NFTNL_EXPR_NAME);
   Op op{name != nullptr ? name : "?", {}, std::nullopt};
   const Shape* shape = shapeOf(op.name);
   if (shape == nullptr) return op;
+  if (const SetData* set = anonymousOf(expr, op, sets)) op.set = *set;
   for (const Attribute& attribute : shape->attributes) {
+    if (op.set && attribute.number == NFTNL_EXPR_LOOKUP_SET) continue;  // its name tells nothing
     if (!nftnl_expr_is_set(expr, attribute.number)) continue;
     std::uint32_t length = 0;
     const auto* data = static_cast<const char*>(nftnl_expr_get(expr, attribute.number, &length));
@@ -195,10 +209,6 @@ Op decode(const nftnl_expr* expr, const Sets& sets) {
     const bool zero = value.find_first_not_of('\0') == std::string::npos;
     if (attribute.zeroIsAbsent && zero) continue;
     op.attributes.emplace_back(attribute.number, std::move(value));
-  }
-  if (op.name == "lookup" && nftnl_expr_is_set(expr, NFTNL_EXPR_LOOKUP_SET)) {
-    const auto found = sets.find(nftnl_expr_get_str(expr, NFTNL_EXPR_LOOKUP_SET));
-    if (found != sets.end()) op.set = found->second;
   }
   return op;
 }

@@ -21,6 +21,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "netns/addr/ip.h"
 #include "netns/nft/ruleset.h"
@@ -46,6 +47,18 @@ struct UplinkFacts {
   std::optional<Prefix4> lan;  // the uplink's subnet: Tor may not reach its other members
   friend bool operator==(const UplinkFacts&, const UplinkFacts&) = default;
 };
+
+// Whoever hangs on a port of a LAN's bridge: a client or a router downstream. The address is the
+// one that it has, or is entitled to by DHCP.
+struct PortOwner {
+  IfName port;
+  Mac mac;
+  Ipv4 address;
+  friend bool operator==(const PortOwner&, const PortOwner&) = default;
+};
+// What a LAN's ruleset must be told of it (netns/nft/nft.h, addToSets) before its port exists:
+// nothing passes a port whose owner is not known.
+std::vector<nft::SetElement> guardEntries(const PortOwner& owner);
 
 nft::Ruleset lanRuleset(const RouterSpec& spec);
 // Only for routers with hasEgressNamespace(); for others a ruleset that drops everything.

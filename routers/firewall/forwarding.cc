@@ -1,9 +1,14 @@
 // LAN namespaces that forward: direct routers, and galaxies whose uplink is a tunnel device.
 //
-// A packet of a client meets: guard (spoofing, before connection tracking) -> for a tunnel, dns
-// (its queries to other resolvers come to ours) -> input, or forward -> nat (the uplink's address,
-// random port). Answers go guard -> forward, by connection tracking. Rules that most packets meet
-// come first in each chain.
+// A frame of a client meets: the bridge's guard (port_guard.cc) -> guard (addresses, before
+// connection tracking) -> for a tunnel, dns (its queries to other resolvers come to ours) -> input,
+// or forward -> nat (the uplink's address, random port). Answers go guard -> forward, by connection
+// tracking.
+//
+// What most packets meet comes first, and costs least: a match on an address is a few instructions
+// within nft_do_chain(), one on a name, a set or connection tracking is a call through a function
+// pointer, ten times as dear. So addresses are looked at before names, and what needs a route
+// lookup (weak-host) only where connection tracking does not know the packet.
 #include <variant>
 
 #include "routers/firewall/firewall.h"
@@ -40,25 +45,23 @@ Sides sidesOf(const RouterSpec& spec) {
   return sides;
 }
 
-// Before connection tracking: whose packets may be here at all.
+// Before connection tracking: whose packets may be here at all. (What flags a TCP segment may have
+// is connection tracking's own business: tcp_error(), net/netfilter/nf_conntrack_proto_tcp.c, says
+// invalid to the same combinations as impossibleTcp().)
 Chain guard(const RouterSpec& spec, const Sides& s) {
   std::vector<Rule> rules;
-  rules.push_back(impossibleTcp());
+  rules.push_back(accept("from-clients", {from({s.subnet}), notFrom({only(s.router)}),
+                                          notFrom({only(s.subnet.network())}),
+                                          notFrom({only(s.subnet.broadcast())}), in(s.lan)}));
+  for (const Prefix4& prefix : impossibleSources())
+    rules.push_back(drop("spoofed-source", {from({prefix}), in(s.uplink)}));
+  rules.push_back(accept("from-uplink", {notFrom({s.subnet}), in(s.uplink)}));
+  rules.push_back(drop("spoofed-client", {in(s.uplink)}));
   if (spec.lan.dhcp)
     rules.push_back(accept("dhcp", {in(s.lan), from({only(Ipv4{0})}), to({only(Ipv4{0xffffffff})}),
                                     udp(), fromPort(kDhcpClientPort), toPort(kDhcpServerPort)}));
-  rules.push_back(drop("spoofed-source", {in(s.lan), notFrom({s.subnet})}));
-  rules.push_back(drop("spoofed-router", {in(s.lan), from({only(s.router), only(s.subnet.network()),
-                                                           only(s.subnet.broadcast())})}));
-  rules.push_back(accept("from-clients", {in(s.lan)}));
-  auto impossible = impossibleSources();
-  rules.push_back(drop("spoofed-source", {in(s.uplink), from(std::move(impossible))}));
-  rules.push_back(drop("spoofed-client", {in(s.uplink), from({s.subnet})}));
-  // Answers come to the address that masquerade chose, which is the uplink's own. What is addressed
-  // to the bridge or to a client came by a wrong way (CVE-2019-14899).
-  rules.push_back(drop(
-      "weak-host", {in(s.uplink), FibType{Side::destination, true, {AddressType::local}, true}}));
-  rules.push_back(accept("from-uplink", {in(s.uplink)}));
+  rules.push_back(drop("spoofed-router", {in(s.lan), from({s.subnet})}));
+  rules.push_back(drop("spoofed-source", {in(s.lan)}));
   rules.push_back(accept("loopback", {in("lo")}));
   rules.push_back(drop("unknown-link", {}));
   return chain("guard", Hook::prerouting, priority::kRaw, std::move(rules));
@@ -89,10 +92,16 @@ Chain input(const RouterSpec& spec, const Sides& s) {
                                  l4({protocol::kTcp, protocol::kUdp}), toPort(kDnsPort)}));
   rules.push_back(accept(
       "ping", Exprs{in(s.lan), to({only(s.router)})} + icmp({kEchoRequest}) + Exprs{echoLimit()}));
+  rules.push_back(drop("rogue-dhcp", {in(s.lan), udp(), fromPort(kDhcpServerPort)}));
   rules.push_back(
       drop("broadcast",
            {in(s.lan), PacketTypeIs{{PacketType::broadcast, PacketType::multicast}, false}}));
   rules.push_back(drop("router-port", {in(s.lan)}));
+  // Answers come to the address that masquerade chose, which is the uplink's own. What is addressed
+  // to the bridge came by a wrong way (CVE-2019-14899). It can be no answer either: those to our
+  // own address there come from clients, and no client's address passes the guard on the uplink.
+  rules.push_back(drop(
+      "weak-host", {in(s.uplink), FibType{Side::destination, true, {AddressType::local}, true}}));
   rules.push_back(drop("unsolicited", {}));
   return chain("input", Hook::input, priority::kFilter, std::move(rules));
 }
@@ -100,8 +109,9 @@ Chain input(const RouterSpec& spec, const Sides& s) {
 Chain forward(const RouterSpec& spec, const Sides& s) {
   std::vector<Rule> rules;
   if (s.tunnel) rules.push_back(act("mss", {tcp(), syn(), ClampMss{}}));
-  rules.push_back(accept("outbound", {in(s.lan), out(s.uplink), established()}));
-  rules.push_back(accept("answers", {in(s.uplink), out(s.lan), established()}));
+  // The guard has tied sources to links: of the LAN's subnet is what came by the LAN.
+  rules.push_back(accept("outbound", {from({s.subnet}), out(s.uplink), established()}));
+  rules.push_back(accept("answers", {notFrom({s.subnet}), out(s.lan), established()}));
   rules.push_back(drop("invalid", {invalid()}));
   if (s.tunnel)
     rules.push_back(reject("dns-elsewhere", {in(s.lan), l4({protocol::kTcp, protocol::kUdp}),
@@ -111,6 +121,8 @@ Chain forward(const RouterSpec& spec, const Sides& s) {
     rules.push_back(accept("clients-talk", {in(s.lan), out(s.lan)}));
   else
     rules.push_back(drop("client-to-client", {in(s.lan), out(s.lan)}));
+  // Addressed to a client by its own address, or to be routed back: never an answer, see input.
+  rules.push_back(drop("weak-host", {in(s.uplink)}));
   rules.push_back(drop("unsolicited", {}));
   return chain("forward", Hook::forward, priority::kFilter, std::move(rules));
 }

@@ -125,22 +125,6 @@ Table noIpv6() {
   return table;
 }
 
-Table bridgeTable(const RouterSpec& spec) {
-  const EtherType known{{ethertype::kIpv4, ethertype::kArp}, false};
-  const EtherType ipv6{{ethertype::kIpv6}, false};
-  Chain frames = chain("prerouting", Hook::prerouting, priority::kBridgeFilter,
-                       {accept("ipv4-arp", {known}), drop("ipv6", {ipv6}), drop("ethertype", {})});
-  std::vector<Rule> between;
-  if (spec.lan.clientsTalk) {
-    between.push_back(drop(
-        "rogue-dhcp", {EtherType{{ethertype::kIpv4}, false}, udp(), fromPort(kDhcpServerPort)}));
-    between.push_back(accept("clients-talk", {known}));
-  }
-  between.push_back(drop("client-to-client", {}));
-  Chain forward = chain("forward", Hook::forward, priority::kBridgeFilter, std::move(between));
-  return {Family::bridge, kTableName, {std::move(frames), std::move(forward)}};
-}
-
 bool isProxied(const EgressSpec& egress) {
   return std::holds_alternative<TorEgress>(egress) || std::holds_alternative<Socks5Egress>(egress);
 }

@@ -76,7 +76,8 @@ std::vector<Prefix4> privateDestinations();
 
 // IPv6 in every hook: dropped and counted.
 nft::Table noIpv6();
-// Frames on the router's bridge: IPv4 and ARP alone; between clients nothing unless they may talk.
+// Frames on the router's bridge: of each port what its client may send (port_guard.cc); between
+// clients nothing unless they may talk.
 nft::Table bridgeTable(const RouterSpec& spec);
 
 nft::Ruleset forwardingRuleset(const RouterSpec& spec);  // direct, openvpn, wireguard

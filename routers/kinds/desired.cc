@@ -93,7 +93,7 @@ class Builder {
         fmt::format("{},{}\n", toString(mac), toString(*at_.uplinkAddress))});
     add(VethResource{inner, uplinkName(), mac, above.lan.mtu, above.id.text(),
                      fixedName(spec_.id.name.c_str()), bridgeName(above),
-                     !above.lan.clientsTalk});
+                     !above.lan.clientsTalk, *at_.uplinkAddress});
     add(AddressResource{inner, uplinkName(),
                         Prefix4{*at_.uplinkAddress, above.lan.address.length}});
     add(LinkUpResource{inner, uplinkName()});

@@ -1,9 +1,8 @@
 #include "routers/plan/execute.h"
 
 namespace orrery {
-namespace {
 
-Status applyJournalled(const Step& step, World& world, Journal& journal) {
+Status executeStep(const Step& step, World& world, Journal& journal) {
   if (Status admitted = world.admit(step); !admitted)
     return wrap(std::move(admitted).error(), "{}", toText(step));
   ORRERY_TRY(journal.intend(step));
@@ -14,15 +13,13 @@ Status applyJournalled(const Step& step, World& world, Journal& journal) {
   return wrap(std::move(first), "{}", toText(step));
 }
 
-}  // namespace
-
 Status execute(const Plan& plan, World& world, Journal& journal) {
   for (std::size_t i = 0; i < plan.size(); ++i) {
-    Status applied = applyJournalled(plan[i], world, journal);
+    Status applied = executeStep(plan[i], world, journal);
     if (applied) continue;
     Error first = std::move(applied).error();
     for (std::size_t back = i; back-- > 0;)
-      if (Status undone = applyJournalled(inverse(plan[back]), world, journal); !undone)
+      if (Status undone = executeStep(inverse(plan[back]), world, journal); !undone)
         first.also.push_back(std::move(undone).error());
     return tl::unexpected<Error>(std::move(first));
   }
@@ -32,7 +29,7 @@ Status execute(const Plan& plan, World& world, Journal& journal) {
 Status executeAll(const Plan& plan, World& world, Journal& journal) {
   std::optional<Error> first;
   for (const Step& step : plan) {
-    Status applied = applyJournalled(step, world, journal);
+    Status applied = executeStep(step, world, journal);
     if (applied) continue;
     if (first)
       first->also.push_back(std::move(applied).error());

@@ -34,5 +34,7 @@ Status execute(const Plan& plan, World& world, Journal& journal);
 // Every step even if some fail, for taking down: the first error comes back, with the rest in
 // `also`.
 Status executeAll(const Plan& plan, World& world, Journal& journal);
+// One step, through the journal.
+Status executeStep(const Step& step, World& world, Journal& journal);
 
 }  // namespace orrery

@@ -7,11 +7,24 @@
 namespace orrery {
 namespace {
 
-// Links by which packets come in or go out. Loopback is none, and setting it down costs as much.
-bool mustGoBeforeItsNamespace(const Resource& resource) {
+using LinkAt = std::pair<std::string, std::string>;  // namespace and name
+
+// Links by which packets come in or go out. Loopback is none, and setting it down costs as much; a
+// veth end is down to all purposes once its port is shut.
+bool mustGoBeforeItsNamespace(const Resource& resource, const std::set<LinkAt>& shut) {
   if (std::holds_alternative<NicResource>(resource)) return true;
+  if (const auto* veth = std::get_if<VethResource>(&resource))
+    return shut.contains({veth->netns, veth->name.str()});
   const auto* up = std::get_if<LinkUpResource>(&resource);
-  return up != nullptr && up->name.str() != "lo";
+  return up != nullptr && up->name.str() != "lo" && !shut.contains({up->netns, up->name.str()});
+}
+
+std::set<LinkAt> removedVeths(const std::vector<const Resource*>& removed) {
+  std::set<LinkAt> links;
+  for (const Resource* resource : removed)
+    if (const auto* veth = std::get_if<VethResource>(resource))
+      links.emplace(veth->netns, veth->name.str());
+  return links;
 }
 
 std::set<std::string> removedNamespaces(const std::vector<const Resource*>& removed) {
@@ -30,9 +43,8 @@ bool isLink(const Resource& resource) {
 using Resources = std::map<std::string, const Resource*>;  // by key
 
 // Namespace and name of links that are wanted otherwise than they are.
-std::set<std::pair<std::string, std::string>> replacedLinks(const Resources& wanted,
-                                                            const std::vector<Resource>& have) {
-  std::set<std::pair<std::string, std::string>> links;
+std::set<LinkAt> replacedLinks(const Resources& wanted, const std::vector<Resource>& have) {
+  std::set<LinkAt> links;
   for (const Resource& resource : have) {
     const auto found = wanted.find(key(resource));
     if (isLink(resource) && found != wanted.end() && !(*found->second == resource))
@@ -41,11 +53,35 @@ std::set<std::pair<std::string, std::string>> replacedLinks(const Resources& wan
   return links;
 }
 
-bool isOnOneOf(const std::set<std::pair<std::string, std::string>>& links,
-               const Resource& resource) {
+bool isOnOneOf(const std::set<LinkAt>& links, const Resource& resource) {
   const IfName* link = linkOf(resource);
   return link != nullptr && !isLink(resource) &&
          links.contains(std::pair(*netnsOf(resource), link->str()));
+}
+
+// Newest first. Of a router that is to live on otherwise (`forGood` is false) no port is shut: the
+// undo could not open it again.
+Plan removalOf(const std::vector<const Resource*>& removed, bool forGood) {
+  const std::set<std::string> dying = removedNamespaces(removed);
+  const std::set<LinkAt> shut = forGood ? removedVeths(removed) : std::set<LinkAt>{};
+  Plan plan;
+  for (auto it = removed.rbegin(); it != removed.rend(); ++it) {
+    const std::string* netns = netnsOf(**it);
+    const bool goesAlong = netns != nullptr && dying.contains(*netns);
+    if (goesAlong && !mustGoBeforeItsNamespace(**it, shut)) continue;
+    plan.push_back(Step{**it, std::nullopt, goesAlong});
+  }
+  return plan;
+}
+
+enum class Stage { supervisors, links, namespaces, rest };
+
+// Never back: what comes after something in a router's own plan comes after it in the set's.
+Stage stageOf(const Step& step, Stage reached) {
+  if (std::holds_alternative<SupervisorResource>(*step.before)) return reached;
+  if (std::holds_alternative<NetnsResource>(*step.before))
+    return std::max(reached, Stage::namespaces);
+  return reached >= Stage::namespaces ? Stage::rest : Stage::links;
 }
 
 }  // namespace
@@ -89,16 +125,8 @@ Plan makePlan(const std::vector<Resource>& want, const std::vector<Resource>& ha
     else
       present.insert_or_assign(key(resource), &resource);
   }
-  const std::set<std::string> dying = removedNamespaces(removed);
 
-  Plan plan;
-  for (auto it = removed.rbegin(); it != removed.rend(); ++it) {
-    const std::string* netns = netnsOf(**it);
-    const bool goesWithItsNamespace = netns != nullptr && dying.contains(*netns) &&
-                                      !std::holds_alternative<NetnsResource>(**it) &&
-                                      !mustGoBeforeItsNamespace(**it);
-    if (!goesWithItsNamespace) plan.push_back(Step{**it, std::nullopt});
-  }
+  Plan plan = removalOf(removed, want.empty());
   for (const Resource& resource : want) {
     const auto found = present.find(key(resource));
     if (found == present.end())
@@ -107,6 +135,20 @@ Plan makePlan(const std::vector<Resource>& want, const std::vector<Resource>& ha
       plan.push_back(Step{*found->second, resource});
   }
   return plan;
+}
+
+std::vector<SetStep> makeRemoval(const std::vector<std::vector<Resource>>& have) {
+  std::map<Stage, std::vector<SetStep>> stages;
+  for (std::size_t router = 0; router < have.size(); ++router) {
+    Stage reached = Stage::supervisors;
+    for (Step& step : makePlan({}, have[router])) {
+      reached = stageOf(step, reached);
+      stages[reached].push_back(SetStep{router, std::move(step)});
+    }
+  }
+  std::vector<SetStep> removal;
+  for (auto& [stage, steps] : stages) std::ranges::move(steps, std::back_inserter(removal));
+  return removal;
 }
 
 }  // namespace orrery

@@ -9,7 +9,6 @@ std::string place(const std::string& netns) {
 }
 
 struct KeyOf {
-  std::string operator()(const DirectoryResource& r) const { return "directory " + r.path; }
   std::string operator()(const FileResource& r) const { return "file " + r.path; }
   std::string operator()(const NetnsResource& r) const { return "netns " + r.name; }
   std::string operator()(const SysctlsResource& r) const { return "sysctls " + r.netns; }
@@ -41,9 +40,6 @@ struct KeyOf {
 };
 
 struct TextOf {
-  std::string operator()(const DirectoryResource& r) const {
-    return fmt::format("directory {} mode {:04o} owner {}", r.path, r.mode, r.owner);
-  }
   std::string operator()(const FileResource& r) const {
     return fmt::format("file {} mode {:04o}, {} bytes", r.path, r.mode, r.text.size());
   }
@@ -75,6 +71,7 @@ struct TextOf {
                     toString(r.mac), r.mtu, r.portName.str(), place(r.portNetns));
     if (r.portBridge) text += " on bridge " + r.portBridge->str();
     if (r.portIsolated) text += ", isolated";
+    if (r.address) text += ", guarded as " + toString(*r.address);
     return text;
   }
   std::string operator()(const NicResource& r) const {

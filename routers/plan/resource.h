@@ -21,12 +21,6 @@
 
 namespace orrery {
 
-struct DirectoryResource {
-  std::string path;
-  std::uint32_t mode = 0755;
-  std::uint32_t owner = 0;  // host uid and gid
-  friend bool operator==(const DirectoryResource&, const DirectoryResource&) = default;
-};
 struct FileResource {
   std::string path;
   std::uint32_t mode = 0644;
@@ -64,6 +58,8 @@ struct VethResource {
   IfName portName;
   std::optional<IfName> portBridge;
   bool portIsolated = true;
+  // Ours: the only one that may be used from behind the port (guardEntries, routers/firewall).
+  std::optional<Ipv4> address = std::nullopt;
   friend bool operator==(const VethResource&, const VethResource&) = default;
 };
 // A physical NIC, moved from the host and given back with what it had.
@@ -115,13 +111,18 @@ struct SupervisorResource {
 };
 
 using Resource =
-    std::variant<DirectoryResource, FileResource, NetnsResource, SysctlsResource, RulesetResource,
-                 BridgeResource, VethResource, NicResource, LinkUpResource, AddressResource,
-                 RouteResource, MarkRuleResource, CgroupResource, SupervisorResource>;
+    std::variant<FileResource, NetnsResource, SysctlsResource, RulesetResource, BridgeResource,
+                 VethResource, NicResource, LinkUpResource, AddressResource, RouteResource,
+                 MarkRuleResource, CgroupResource, SupervisorResource>;
 
 struct Step {
   std::optional<Resource> before;  // none: create
   std::optional<Resource> after;   // none: remove
+  // Of a removal: its namespace is removed next and takes it along, so only its hold on others is
+  // ended. A veth's port, in the namespace of the router upstream, is shut and loses its name: to
+  // delete the pair would wait for RCU grace periods, and to leave the name to the kernel would let
+  // the next router of that name wait.
+  bool goesAlong = false;
   friend bool operator==(const Step&, const Step&) = default;
 };
 using Plan = std::vector<Step>;

@@ -8,8 +8,11 @@ namespace {
 constexpr std::uint32_t kInsideUser = 1;
 constexpr std::uint32_t kIdsPerService = 2;
 
-constexpr DeviceNode kNull{"null", 1, 3};
-constexpr DeviceNode kUrandom{"urandom", 1, 9};
+// A taken-over service is to fill no file system: configuration, pid and lease files are small.
+constexpr std::uint64_t kLargestFile = 1 << 20;  // bytes
+
+const DeviceNode kNull{"null", 1, 3};
+const DeviceNode kUrandom{"urandom", 1, 9};
 
 // /usr merge: /bin, /lib … are links into /usr on Debian 12; a program may be asked for by either.
 std::string merged(const std::string& path) {
@@ -43,6 +46,7 @@ SandboxSpec serviceSandbox(const ServiceContext& at, ServiceKind kind, const std
   sandbox.gid = kInsideUser;
   sandbox.ids = IdRange{hostUser(at.idBase, kind) - kInsideUser, kIdsPerService};
   sandbox.environment = {"PATH=/usr/bin", "LC_ALL=C"};
+  sandbox.limits.fileBytes = kLargestFile;
   sandbox.cgroup = at.spec.id.network + "/" + at.spec.id.name;
   const std::string libraries = at.programs.libraries;
   sandbox.root.binds = {

@@ -1,5 +1,10 @@
 // dnsmasq: DHCP for the LAN's clients, and DNS that forwards to what the egress supplies. On a
 // proxied LAN (Tor, SOCKS5) tproxy answers DNS, and dnsmasq serves DHCP alone.
+//
+// What changes while it runs (resolvers, reservations) is in two files that it reads at its start
+// and at each SIGHUP. It could watch a directory instead, but the end of a process with an inotify
+// instance waits for an SRCU grace period (inotify_release(), 8 to 17 ms), which is longer than all
+// the rest of a router's end.
 #include "routers/services/common.h"
 
 namespace orrery {
@@ -21,8 +26,7 @@ std::string dhcpLines(const RouterSpec& spec) {
       "dhcp-option=option:router,{}\n"
       "dhcp-option=option:dns-server,{}\n"
       "dhcp-option=option:mtu,{}\n"
-      // Addresses of routers downstream, one file each; read when it appears.
-      "dhcp-hostsdir=/etc/dnsmasq/hosts.d\n"
+      "dhcp-hostsfile=/run/told/hosts\n"
       "dhcp-leasefile=/run/dnsmasq/leases\n"
       "dhcp-authoritative\n"
       // No raw socket, no ARP entry by ioctl: the jail has no power over the namespace.
@@ -36,7 +40,8 @@ std::string dhcpLines(const RouterSpec& spec) {
 std::string dnsLines(const RouterSpec& spec) {
   if (!answersDns(spec)) return "port=0\n";
   return
-      "resolv-file=/run/resolv/resolv.conf\n"
+      "no-resolv\n"
+      "servers-file=/run/told/servers\n"
       "no-hosts\n"
       "domain-needed\n"
       "bogus-priv\n"
@@ -60,14 +65,15 @@ std::string config(const RouterSpec& spec) {
 
 }  // namespace
 
-std::string dnsmasqResolvPath(const RouterId& router) {
-  return directory(router) + "/resolv/resolv.conf";
+std::string dnsmasqServersPath(const RouterId& router) {
+  return directory(router) + "/told/servers";
 }
+std::string dnsmasqHostsPath(const RouterId& router) { return directory(router) + "/told/hosts"; }
 std::string dnsmasqLeasesPath(const RouterId& router) { return directory(router) + "/run/leases"; }
 
-std::string resolvText(const std::vector<Ipv4>& servers) {
+std::string serversText(const std::vector<Ipv4>& servers) {
   std::string text;
-  for (const Ipv4 server : servers) text += "nameserver " + toString(server) + "\n";
+  for (const Ipv4 server : servers) text += "server=" + toString(server) + "\n";
   return text;
 }
 
@@ -82,19 +88,18 @@ ServiceSpec dnsmasqService(const ServiceContext& at) {
   service.directories = {{directory(id), 0755, false},
                          {directory(id) + "/conf", 0755, false},
                          {reservationDirectory(id), 0755, false},
-                         {directory(id) + "/resolv", 0755, false},
+                         {directory(id) + "/told", 0755, false},
                          {directory(id) + "/run", 0700, true}};
   service.files = {{directory(id) + "/conf/dnsmasq.conf", config(at.spec), 0444}};
   service.sandbox.root.binds.push_back(
       {directory(id) + "/conf/dnsmasq.conf", "/etc/dnsmasq/dnsmasq.conf", false, false});
-  service.sandbox.root.binds.push_back(
-      {reservationDirectory(id), "/etc/dnsmasq/hosts.d", false, false});
-  service.sandbox.root.binds.push_back({directory(id) + "/resolv", "/run/resolv", false, false});
+  service.sandbox.root.binds.push_back({directory(id) + "/told", "/run/told", false, false});
   service.sandbox.root.binds.push_back({directory(id) + "/run", "/run/dnsmasq", true, false});
   // It refuses to serve DHCP without this in its permitted set. It counts in its own user namespace,
   // which owns nothing: over the network namespace it has no power (tests/system/sandbox_process).
   if (at.spec.lan.dhcp) service.sandbox.capabilities = {kCapNetAdmin};
   service.sandbox.limits.openFiles = 512;
+  service.sandbox.limits.fileBytes = 16 << 20;  // the leases of the largest LAN
   return service;
 }
 

@@ -7,7 +7,7 @@ namespace {
 
 std::string directory(const RouterId& router) { return runDirectory(router) + "/openvpn"; }
 
-constexpr DeviceNode kTun{"net/tun", 10, 200};
+const DeviceNode kTun{"net/tun", 10, 200};
 
 }  // namespace
 

@@ -68,15 +68,16 @@ ServiceSpec wireguardGoService(const ServiceContext& at);
 ServiceSpec udhcpcService(const ServiceContext& at);
 ServiceSpec tproxyService(const ServiceContext& at);
 
-// Paths on the host that the supervisor shares with services.
-std::string dnsmasqResolvPath(const RouterId& router);    // its upstream resolvers, re-read on change
+// Paths on the host that the supervisor shares with services. The first two are read at SIGHUP.
+std::string dnsmasqServersPath(const RouterId& router);   // its upstream resolvers
+std::string dnsmasqHostsPath(const RouterId& router);     // all reservations, a line each
 std::string dnsmasqLeasesPath(const RouterId& router);
 std::string torControlSocket(const RouterId& router);
 std::string openvpnManagementSocket(const RouterId& router);
 std::string udhcpcLeasePipe(const RouterId& router);      // a FIFO that the lease helper writes to
 std::string torStateDirectory(const RouterId& router);    // survives a reboot: guards
 
-// The text of dnsmasq's resolv file.
-std::string resolvText(const std::vector<Ipv4>& servers);
+// The text of dnsmasq's file of resolvers.
+std::string serversText(const std::vector<Ipv4>& servers);
 
 }  // namespace orrery

@@ -60,6 +60,7 @@ ServiceSpec torService(const ServiceContext& at) {
       {directory(id) + "/control", "/run/tor/control", true, false});
   service.sandbox.root.binds.push_back({torStateDirectory(id), "/var/lib/tor", true, false});
   service.sandbox.limits.openFiles = 16384;
+  service.sandbox.limits.fileBytes = 64 << 20;  // the cached descriptors of all relays
   return service;
 }
 

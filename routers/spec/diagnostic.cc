@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "sandbox/base/utf8.h"
+
 namespace orrery {
 namespace {
 
@@ -17,11 +19,17 @@ bool isContinuation(char c) {
   return (static_cast<unsigned char>(c) & 0xc0) == 0x80;
 }
 
-// Each control byte becomes one blank or '?', so that columns stay where they are.
+// Each control byte becomes one blank or '?', so that columns stay where they are; and so does what
+// is no character.
 std::string plain(std::string_view text) {
   std::string out(text);
   for (char& c : out) {
     if (isControl(c)) c = c == '\t' || c == '\n' || c == '\r' ? ' ' : '?';
+  }
+  std::size_t from = 0;
+  while (const auto at = firstInvalidUtf8(std::string_view(out).substr(from))) {
+    from += *at;
+    out[from] = '?';
   }
   return out;
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "routers/spec/egress_reader.h"
+#include "routers/spec/seccomp_reader.h"
 #include "routers/spec/values.h"
 
 namespace orrery {
@@ -29,7 +30,8 @@ class RouterReader {
         reporter_(reporter),
         title_(fmt::format("[router.{}]", instance.name)),
         fields_(instance.table, instance.nameSpan, title_,
-                KeyList{{"kind", "uplink", "lan", "dns", "egress", "limits"}}, reporter) {
+                KeyList{{"kind", "uplink", "lan", "dns", "egress", "limits", "seccomp"}},
+                reporter) {
     placed_.spec.id.network = network;
     placed_.source = &reporter.source();
     placed_.spans.name = instance.nameSpan;
@@ -43,6 +45,10 @@ class RouterReader {
     readLan();
     readDns();
     readLimits();
+    if (const Node* node = fields_.table("seccomp", "a table with 'learn', 'profiles'"))
+      placed_.spec.seccomp =
+          readSeccompSpec(*node, fmt::format("[router.{}.seccomp]", instance_.name), kind,
+                          auxiliary_, reporter_);
     if (kind) {
       placed_.spec.kind = *kind;
       const Node* egress = fields_.table("egress", "a table [router.NAME.egress]");

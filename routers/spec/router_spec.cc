@@ -37,4 +37,11 @@ bool hasEgressNamespace(const RouterSpec& spec) {
   return !std::holds_alternative<DirectEgress>(spec.egress);
 }
 
+const OwnSeccompProfile* ownProfile(const SeccompSpec* spec, std::string_view service) {
+  if (spec == nullptr) return nullptr;
+  for (const OwnSeccompProfile& profile : spec->profiles)
+    if (profile.service == service) return &profile;
+  return nullptr;
+}
+
 }  // namespace orrery

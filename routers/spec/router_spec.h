@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -140,6 +141,22 @@ struct LimitsSpec {
   friend bool operator==(const LimitsSpec&, const LimitsSpec&) = default;
 };
 
+// --- seccomp --------------------------------------------------------------------------------------
+
+struct OwnSeccompProfile {  // used in place of the shipped one
+  std::string service;  // "openvpn"
+  std::string path;     // of the file, for people
+  std::string text;     // its content, checked
+  friend bool operator==(const OwnSeccompProfile&, const OwnSeccompProfile&) = default;
+};
+struct SeccompSpec {
+  bool learn = false;  // lets pass what profiles refuse by default, and proposes profiles
+  std::vector<OwnSeccompProfile> profiles;
+  friend bool operator==(const SeccompSpec&, const SeccompSpec&) = default;
+};
+// Null if the service has the shipped one; `spec` may be null.
+const OwnSeccompProfile* ownProfile(const SeccompSpec* spec, std::string_view service);
+
 struct RouterSpec {
   RouterId id;
   Kind kind = Kind::galaxy;
@@ -148,6 +165,7 @@ struct RouterSpec {
   DnsSpec dns;
   EgressSpec egress;
   LimitsSpec limits;
+  SeccompSpec seccomp;
   friend bool operator==(const RouterSpec&, const RouterSpec&) = default;
 };
 

@@ -257,6 +257,23 @@ Kind kindOf(const std::string& text) {
   throw std::invalid_argument("'" + text + "' is not a kind of router");
 }
 
+// Left out where nothing is asked for, so that older states read and print as before.
+Json seccompJson(const SeccompSpec& seccomp) {
+  Json out = {{"learn", seccomp.learn}, {"profiles", Json::array()}};
+  for (const OwnSeccompProfile& p : seccomp.profiles)
+    out["profiles"].push_back({{"service", p.service}, {"path", p.path}, {"text", p.text}});
+  return out;
+}
+
+SeccompSpec seccompOf(const Json& j) {
+  SeccompSpec out;
+  out.learn = j.at("learn").get<bool>();
+  for (const Json& p : j.at("profiles"))
+    out.profiles.push_back({p.at("service").get<std::string>(), p.at("path").get<std::string>(),
+                            p.at("text").get<std::string>()});
+  return out;
+}
+
 RouterSpec specOf(const Json& j) {
   if (j.at("schema") != kSchema) throw std::invalid_argument("the schema is not known");
   RouterSpec spec;
@@ -268,13 +285,14 @@ RouterSpec specOf(const Json& j) {
   spec.dns = DnsSpec{addressesOf(j.at("dns").at("servers")), prefixOf(j.at("dns").at("names"))};
   spec.egress = egressOf(j.at("egress"));
   spec.limits = limitsOf(j.at("limits"));
+  if (j.contains("seccomp")) spec.seccomp = seccompOf(j.at("seccomp"));
   return spec;
 }
 
 }  // namespace
 
 std::string specToJson(const RouterSpec& spec) {
-  const Json out = {
+  Json out = {
       {"schema", kSchema},
       {"network", spec.id.network},
       {"name", spec.id.name},
@@ -284,6 +302,7 @@ std::string specToJson(const RouterSpec& spec) {
       {"dns", {{"servers", listOf(spec.dns.servers)}, {"names", toString(spec.dns.names)}}},
       {"egress", egressJson(spec.egress)},
       {"limits", limitsJson(spec.limits)}};
+  if (!(spec.seccomp == SeccompSpec{})) out["seccomp"] = seccompJson(spec.seccomp);
   // Paths and profiles may hold bytes that are not UTF-8, which JSON cannot: they become U+FFFD.
   return out.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
 }

@@ -95,6 +95,16 @@ std::string egressText(const EgressSpec& egress) {
   return fmt::format("type = \"{}\"\n", egressName(egress)) + std::visit(Text{}, egress);
 }
 
+std::string seccompText(const std::string& router, const SeccompSpec& seccomp) {
+  if (seccomp == SeccompSpec{}) return {};
+  std::string out = fmt::format("\n[router.{}.seccomp]\nlearn = {}\n", router, seccomp.learn);
+  if (seccomp.profiles.empty()) return out;
+  out += fmt::format("\n[router.{}.seccomp.profiles]\n", router);
+  for (const OwnSeccompProfile& p : seccomp.profiles)
+    out += fmt::format("{} = {}\n", p.service, quoted(p.path));
+  return out;
+}
+
 }  // namespace
 
 std::string toToml(const RouterSpec& spec) {
@@ -110,7 +120,7 @@ std::string toToml(const RouterSpec& spec) {
   if (spec.limits.cpus) out += fmt::format("cpus = {}\n", quoted(*spec.limits.cpus));
   out +=
       fmt::format("memory = \"{}\"\npids = {}\n", memoryText(spec.limits.memory), spec.limits.pids);
-  return out;
+  return out + seccompText(name, spec.seccomp);
 }
 
 }  // namespace orrery

@@ -17,6 +17,7 @@
 
 #include "routers/spec/reader.h"
 #include "sandbox/base/strings.h"
+#include "sandbox/base/utf8.h"
 
 namespace orrery {
 namespace {
@@ -96,6 +97,11 @@ std::optional<Diagnostic> refuseBeforehand(const Source& source) {
   }
   if (const std::size_t at = text.find('\0'); at != std::string::npos) {
     return source.at(source.spanAt(at, 1), "a byte 0: this is not a text file");
+  }
+  // toml11 3.7.1 reads outside of its text when a literal string is none
+  // (parse_literal_string compares iterators of two texts).
+  if (const auto at = firstInvalidUtf8(text)) {
+    return source.at(source.spanAt(*at, 1), "a byte that is not UTF-8: this is not a TOML text");
   }
   if (const auto at = NestingScan(text).firstTooDeep()) {
     return source.at(source.spanAt(*at, 1),

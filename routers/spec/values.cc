@@ -141,7 +141,12 @@ Result<Ipv4> parseHostAddress(std::string_view text) {
 }
 
 Result<std::string> parseNetworkName(std::string_view text) {
-  return parseName(text, "network");
+  ORRERY_TRY_ASSIGN(std::string name, parseName(text, "network"));
+  // Directories of ours beside those of the networks (runtime/engine/router_store.cc).
+  for (const char* taken : {"ids", "lock"})
+    if (name == taken)
+      return error("'{}' cannot be a network's name: /run/orrery/{} has another use", name, name);
+  return name;
 }
 
 Result<std::string> parseRouterName(std::string_view text) {

@@ -12,6 +12,7 @@ void write(std::FILE* stream, std::string_view text) {
 
 Failure::Failure(Error e) : error(std::move(e)) {
   if (error.err == EPERM || error.err == EACCES) code = static_cast<int>(ExitCode::notPermitted);
+  if (error.err == ESRCH) code = static_cast<int>(ExitCode::notRunning);
 }
 
 tl::unexpected<Failure> failure(ExitCode code, std::string message) {

@@ -32,7 +32,8 @@ struct Failure {
   int code = 1;
   Error error;
   Json details;  // with --json: the "details" of the error, e.g. diagnostics
-  // EPERM and EACCES are "not permitted", all else "failed".
+  // EPERM and EACCES are "not permitted", ESRCH (no such router or service) is "not running", all
+  // else "failed".
   Failure(Error e);  // NOLINT: implicit, so that ORRERY_TRY works in commands
   Failure(ExitCode c, Error e) : code(static_cast<int>(c)), error(std::move(e)) {}
 };

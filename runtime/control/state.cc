@@ -128,6 +128,9 @@ Status readLists(const Json& json, RouterState& state) {
       ORRERY_TRY(readWord(item, "phase", kServicePhases, service.phase));
       state.services.push_back(std::move(service));
     }
+  if (const Json::Array* warnings = json["warnings"].asArray())
+    for (const Json& item : *warnings)
+      if (const std::string* warning = item.asString()) state.warnings.push_back(*warning);
   return {};
 }
 
@@ -168,6 +171,11 @@ Json toJson(const RouterState& state) {
              Json::object({{"percent", state.progress->percent}, {"text", state.progress->text}}));
   json.set("egress", toJson(state.egress));
   json.set("services", std::move(services));
+  if (!state.warnings.empty()) {
+    Json warnings = Json::array();
+    for (const std::string& warning : state.warnings) warnings.push(warning);
+    json.set("warnings", std::move(warnings));
+  }
   return json;
 }
 

@@ -73,6 +73,7 @@ struct RouterState {
   std::optional<StartProgress> progress;
   EgressStatus egress;
   std::vector<ServiceState> services;
+  std::vector<std::string> warnings;  // what weakens its confinement, asked for by its definition
   friend bool operator==(const RouterState&, const RouterState&) = default;
 };
 

@@ -44,12 +44,16 @@ Result<std::vector<RouterId>> inStopOrder(const std::vector<RouterId>& routers) 
 }
 
 Status refuseOrphans(const std::vector<RouterId>& routers) {
-  for (const RouterId& id : routers) {
-    ORRERY_TRY_ASSIGN(const auto downstream, routersDownstream(id));
-    for (const RouterId& other : downstream)
-      if (std::ranges::find(routers, other) == routers.end())
-        return error("router '{}' is the uplink of '{}'; destroy that too, or use --force", id.name,
-                     other.name);
+  const std::set<RouterId> going(routers.begin(), routers.end());
+  ORRERY_TRY_ASSIGN(const auto all, listRouters());
+  for (const RouterId& other : all) {
+    if (going.contains(other)) continue;
+    const auto spec = readSpec(other);
+    if (!spec) continue;  // half-made: nobody can depend on what it depends on
+    const auto* uplink = std::get_if<RouterUplink>(&spec->uplink);
+    if (uplink != nullptr && going.contains(RouterId{other.network, uplink->router}))
+      return error("router '{}' is the uplink of '{}'; destroy that too, or use --force",
+                   uplink->router, other.name);
   }
   return {};
 }
@@ -57,6 +61,18 @@ Status refuseOrphans(const std::vector<RouterId>& routers) {
 // What of a router survives a reboot (tor's guards) goes with a router that is destroyed, and stays
 // for the next spawn of one that was only half made.
 enum class Kept { nothing, state };
+
+// Routers that these leave by, and that stay.
+std::set<RouterId> uplinksOutside(const std::vector<RouterId>& routers) {
+  std::set<RouterId> uplinks;
+  for (const RouterId& id : routers) {
+    const auto spec = readSpec(id);
+    const auto* uplink = spec ? std::get_if<RouterUplink>(&spec->uplink) : nullptr;
+    if (uplink != nullptr) uplinks.insert(RouterId{id.network, uplink->router});
+  }
+  for (const RouterId& id : routers) uplinks.erase(id);
+  return uplinks;
+}
 
 class Destroyer {
  public:
@@ -67,14 +83,18 @@ class Destroyer {
     std::optional<Error> first;
     // All are told to end before the first is waited for.
     for (const RouterId& id : order) collect(first, supervisors_.signalStop(id));
+    const std::set<RouterId> staying = uplinksOutside(order);
+    std::vector<Status> removed = removeAll(order);
+    for (const RouterId& id : staying) collect(first, announceReservations(id));
     DestroyReport report;
-    for (const RouterId& id : order) {
-      Status removed = removeOne(id);
-      if (removed) {
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      const RouterId& id = order[i];
+      if (removed[i]) removed[i] = forgetRouter(id, kept_ == Kept::nothing);
+      if (removed[i]) {
         report.destroyed.push_back(id);
         progress.report(Progress{id, "destroyed", 100, "destroyed"});
       } else {
-        collect(first, wrap(std::move(removed).error(), "router '{}'", id.name));
+        collect(first, wrap(std::move(removed[i]).error(), "router '{}'", id.name));
       }
     }
     collect(first, removeEmptyNetnsDirectory());
@@ -83,12 +103,33 @@ class Destroyer {
   }
 
  private:
-  Status removeOne(const RouterId& id) {
-    const RouterPaths paths(id);
-    ORRERY_TRY_ASSIGN(const auto present, readJournal(paths.journal));
-    ORRERY_TRY_ASSIGN(FileJournal journal, FileJournal::open(paths.journal));
-    ORRERY_TRY(executeAll(makePlan({}, present), world_, journal));
-    return forgetRouter(id, kept_ == Kept::nothing);
+  // One outcome for each router. A step that fails stops neither the rest of its router nor others.
+  std::vector<Status> removeAll(const std::vector<RouterId>& order) {
+    std::vector<Status> outcomes(order.size());
+    std::vector<std::vector<Resource>> present(order.size());
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      auto journalled = readJournal(RouterPaths(order[i]).journal);
+      if (journalled)
+        present[i] = std::move(*journalled);
+      else
+        outcomes[i] = tl::unexpected<Error>(std::move(journalled).error());
+    }
+    for (const SetStep& step : makeRemoval(present)) {
+      Status done = removeStep(order[step.router], step.step);
+      Status& outcome = outcomes[step.router];
+      if (done) continue;
+      if (outcome)
+        outcome = std::move(done);
+      else
+        outcome.error().also.push_back(std::move(done).error());
+    }
+    return outcomes;
+  }
+
+  // The journal is opened for each step: a thousand at once are too many descriptors.
+  Status removeStep(const RouterId& id, const Step& step) {
+    ORRERY_TRY_ASSIGN(FileJournal journal, FileJournal::open(RouterPaths(id).journal));
+    return executeStep(step, world_, journal);
   }
 
   SupervisorProcesses supervisors_;
@@ -115,7 +156,8 @@ Result<DestroyReport> destroy(const std::vector<RouterId>& routers, const Destro
   ORRERY_TRY_ASSIGN(const auto order, inStopOrder(routers));
   ORRERY_TRY_ASSIGN(const std::string libexec, libexecDirectory());
   ORRERY_TRY_ASSIGN(const auto cgroups, cgroupsIfAny());
-  Destroyer destroyer(cgroups ? &*cgroups : nullptr, libexec + "/orrery-supervisor", Kept::nothing);
+  Destroyer destroyer(cgroups ? &*cgroups : nullptr, libexec + "/orrery-supervisor",
+                      options.keepState ? Kept::state : Kept::nothing);
   return destroyer.run(order, progress);
 }
 

@@ -13,6 +13,7 @@
 #include "netns/namespace/netns.h"
 #include "netns/nic/nic.h"
 #include "netns/route/route.h"
+#include "routers/firewall/firewall.h"
 #include "routers/kinds/desired.h"
 #include "sandbox/base/file.h"
 #include "sandbox/process/process.h"
@@ -55,6 +56,9 @@ NicNote noteOf(const NicResource& r) {
 }
 
 constexpr std::chrono::seconds kNicHomecoming{1};
+
+// Open at once. A step uses three; a descriptor limit of 1024 is usual, and each takes four.
+constexpr std::size_t kMostPlaces = 32;
 
 // False at the deadline.
 bool awaitReadable(int fd, std::chrono::steady_clock::time_point deadline) {
@@ -111,12 +115,25 @@ bool holdsOurs(const std::string& path, const std::string& text) {
 }  // namespace
 
 Result<KernelWorld::Place*> KernelWorld::place(const std::string& netns) {
+  ++uses_;
   const auto found = places_.find(netns);
-  if (found != places_.end()) return found->second.get();
+  if (found != places_.end()) {
+    found->second->lastUse = uses_;
+    return found->second.get();
+  }
+  closeOldPlaces();
   ORRERY_TRY_ASSIGN(NetnsFd fd, openNetns(netns));
   ORRERY_TRY_ASSIGN(Rtnl rtnl, Rtnl::open(fd));
-  auto place = std::make_unique<Place>(Place{std::move(fd), std::move(rtnl), std::nullopt});
+  auto place = std::make_unique<Place>(Place{std::move(fd), std::move(rtnl), std::nullopt, uses_});
   return places_.emplace(netns, std::move(place)).first->second.get();
+}
+
+void KernelWorld::closeOldPlaces() {
+  if (places_.size() < kMostPlaces) return;
+  const std::uint64_t recent = uses_ - kMostPlaces / 2;
+  std::erase_if(places_, [&](const auto& entry) {
+    return !entry.first.empty() && entry.second->lastUse < recent;
+  });
 }
 
 Result<KernelWorld::Place*> KernelWorld::placeIfAny(const std::string& netns) {
@@ -126,21 +143,20 @@ Result<KernelWorld::Place*> KernelWorld::placeIfAny(const std::string& netns) {
 }
 
 Status KernelWorld::admit(const Step& step) {
-  // These two are removed by their name alone. (A link is removed from our own namespace, a file
-  // only if it holds what we wrote.)
+  // It is removed by its name alone. (A link is removed from our own namespace, a file only if it
+  // holds what we wrote.)
   if (!step.after || step.before) return {};
   if (const auto* netns = std::get_if<NetnsResource>(&*step.after)) {
     const std::string path = fmt::format("{}/{}", kNetnsDirectory, netns->name);
     if (pathExists(path)) return sysError(EEXIST, "'{}'", path);
   }
-  if (const auto* directory = std::get_if<DirectoryResource>(&*step.after))
-    if (pathExists(directory->path)) return sysError(EEXIST, "'{}'", directory->path);
   return {};
 }
 
 Status KernelWorld::apply(const Step& step) {
   if (step.before && step.after) return replace(*step.before, *step.after);
   if (step.after) return create(*step.after);
+  if (step.before && step.goesAlong) return release(*step.before);
   if (step.before) return remove(*step.before);
   return {};
 }
@@ -151,6 +167,15 @@ Status KernelWorld::create(const Resource& resource) {
 
 Status KernelWorld::remove(const Resource& resource) {
   return std::visit([this](const auto& r) { return removeFrom(r); }, resource);
+}
+
+Status KernelWorld::release(const Resource& resource) {
+  const auto* veth = std::get_if<VethResource>(&resource);
+  if (veth == nullptr) return remove(resource);
+  ORRERY_TRY_ASSIGN(Place * outer, placeIfAny(veth->portNetns));
+  if (outer == nullptr) return {};
+  ORRERY_TRY(shutPort(outer->rtnl, veth->portName, portMac(veth->mac)));
+  return guard(*outer, *veth, false);
 }
 
 Status KernelWorld::replace(const Resource& before, const Resource& after) {
@@ -175,17 +200,6 @@ Status KernelWorld::replace(const Resource& before, const Resource& after) {
 
 // --- files
 // ----------------------------------------------------------------------------------------
-
-Status KernelWorld::createIn(const DirectoryResource& r) {
-  ORRERY_TRY(makeDirectories(parentOf(r.path)));
-  if (::mkdir(r.path.c_str(), r.mode) != 0) return sysError(errno, "make directory '{}'", r.path);
-  if (r.owner != 0 && ::chown(r.path.c_str(), r.owner, r.owner) != 0)
-    return sysError(errno, "give '{}' to {}", r.path, r.owner);
-  return {};
-}
-Status KernelWorld::removeFrom(const DirectoryResource& r) {
-  return removeTree(r.path);
-}
 
 Status KernelWorld::createIn(const FileResource& r) {
   ORRERY_TRY(makeDirectories(parentOf(r.path)));
@@ -250,9 +264,25 @@ Status KernelWorld::removeFrom(const BridgeResource& r) {
   return at == nullptr ? Status{} : deleteLink(at->rtnl, r.name);
 }
 
+Result<NftSocket*> KernelWorld::rulesOf(Place& at) {
+  if (!at.nft) {
+    ORRERY_TRY_ASSIGN(at.nft, NftSocket::open(at.netns));
+  }
+  return &*at.nft;
+}
+
+// Known before the port exists, and until it is gone: no frame passes unguarded.
+Status KernelWorld::guard(Place& outer, const VethResource& r, bool known) {
+  if (!r.address) return {};
+  const auto entries = guardEntries({r.portName, r.mac, *r.address});
+  ORRERY_TRY_ASSIGN(NftSocket * rules, rulesOf(outer));
+  return known ? addToSets(*rules, entries) : removeFromSets(*rules, entries);
+}
+
 Status KernelWorld::createIn(const VethResource& r) {
   ORRERY_TRY_ASSIGN(Place * outer, place(r.portNetns));
   ORRERY_TRY_ASSIGN(Place * inner, place(r.netns));
+  ORRERY_TRY(guard(*outer, r, true));
   VethEnd port;
   port.name = r.portName;
   port.mac = portMac(r.mac);
@@ -263,13 +293,22 @@ Status KernelWorld::createIn(const VethResource& r) {
   peer.name = r.name;
   peer.mac = r.mac;
   peer.netns = &inner->netns;
-  return createVeth(outer->rtnl, port, peer, r.mtu);
+  Status created = createVeth(outer->rtnl, port, peer, r.mtu);
+  // A link that is there already may be guarded rightly.
+  if (created || created.error().err == EEXIST) return created;
+  Error first = std::move(created).error();
+  if (Status undone = guard(*outer, r, false); !undone)
+    first.also.push_back(std::move(undone).error());
+  return tl::unexpected<Error>(std::move(first));
 }
 Status KernelWorld::removeFrom(const VethResource& r) {
   ORRERY_TRY_ASSIGN(Place * inner, placeIfAny(r.netns));
-  if (inner != nullptr) return deleteLink(inner->rtnl, r.name);
   ORRERY_TRY_ASSIGN(Place * outer, placeIfAny(r.portNetns));
-  return outer == nullptr ? Status{} : deleteLink(outer->rtnl, r.portName);
+  if (inner != nullptr)
+    ORRERY_TRY(deleteLink(inner->rtnl, r.name));
+  else if (outer != nullptr)
+    ORRERY_TRY(deleteLink(outer->rtnl, r.portName));
+  return outer == nullptr ? Status{} : guard(*outer, r, false);
 }
 
 Status KernelWorld::createIn(const NicResource& r) {
@@ -340,6 +379,8 @@ Status KernelWorld::createIn(const CgroupResource& r) {
 }
 Status KernelWorld::removeFrom(const CgroupResource& r) {
   if (cgroups_ == nullptr) return {};
+  Status removed = cgroups_->remove(r.path);
+  if (removed || removed.error().err != EBUSY) return removed;
   ORRERY_TRY(emptyCgroup(*cgroups_, r.path));
   return cgroups_->remove(r.path);
 }

@@ -2,7 +2,7 @@
 //
 // Runs in routerctl (root, host namespaces). Namespaces are entered by a thread that ends at once;
 // one rtnetlink and one nftables socket a namespace is opened at its first use and kept until the
-// namespace is removed.
+// namespace is removed, or many others have been used after it.
 #pragma once
 
 #include <map>
@@ -38,16 +38,19 @@ class KernelWorld : public World {
     NetnsFd netns;
     Rtnl rtnl;
     std::optional<NftSocket> nft;
+    std::uint64_t lastUse = 0;
   };
-  // The namespace's sockets; "" is the host's.
+  // The namespace's sockets; "" is the host's, whose stay open. Others may be closed by the use of
+  // a further namespace.
   Result<Place*> place(const std::string& netns);
 
  private:
   Status create(const Resource& resource);
   Status remove(const Resource& resource);
+  // Of what its namespace will take along: only what it holds of others.
+  Status release(const Resource& resource);
   Status replace(const Resource& before, const Resource& after);
 
-  Status createIn(const DirectoryResource& r);
   Status createIn(const FileResource& r);
   Status createIn(const NetnsResource& r);
   Status createIn(const SysctlsResource& r);
@@ -62,7 +65,6 @@ class KernelWorld : public World {
   Status createIn(const CgroupResource& r);
   Status createIn(const SupervisorResource& r);
 
-  Status removeFrom(const DirectoryResource& r);
   Status removeFrom(const FileResource& r);
   Status removeFrom(const NetnsResource& r);
   Status removeFrom(const SysctlsResource& r);
@@ -77,12 +79,19 @@ class KernelWorld : public World {
   Status removeFrom(const CgroupResource& r);
   Status removeFrom(const SupervisorResource& r);
 
+  Result<NftSocket*> rulesOf(Place& at);
+  // Makes the port's owner known to the bridge's guard, or forgotten.
+  Status guard(Place& outer, const VethResource& r, bool known);
+
   // The namespace's sockets, or none if the namespace is gone.
   Result<Place*> placeIfAny(const std::string& netns);
+  // Before one more is opened: a set of a thousand routers must not need all their descriptors.
+  void closeOldPlaces();
 
   SupervisorControl& supervisors_;
   const CgroupTree* cgroups_;
   std::map<std::string, std::unique_ptr<Place>> places_;
+  std::uint64_t uses_ = 0;  // of places, ever
 };
 
 }  // namespace orrery

@@ -55,7 +55,8 @@ Result<SpawnReport> restart(const std::vector<RouterSpec>& specs, const SpawnOpt
                             ProgressSink& progress);
 
 struct DestroyOptions {
-  bool force = false;  // also routers that others use as uplink
+  bool force = false;      // also routers that others use as uplink
+  bool keepState = false;  // what survives reboots stays: tor's guards
 };
 struct DestroyReport {
   std::vector<RouterId> destroyed;

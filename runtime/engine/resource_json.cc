@@ -7,10 +7,6 @@ namespace {
 // --------------------------------------------------------------------------------------
 
 struct ToJson {
-  Json operator()(const DirectoryResource& r) const {
-    return Json::object(
-        {{"kind", "directory"}, {"path", r.path}, {"mode", r.mode}, {"owner", r.owner}});
-  }
   Json operator()(const FileResource& r) const {
     return Json::object({{"kind", "file"}, {"path", r.path}, {"mode", r.mode}, {"text", r.text}});
   }
@@ -40,6 +36,7 @@ struct ToJson {
                               {"portName", r.portName.str()},
                               {"portIsolated", r.portIsolated}});
     if (r.portBridge) json.set("portBridge", r.portBridge->str());
+    if (r.address) json.set("address", toString(*r.address));
     return json;
   }
   Json operator()(const NicResource& r) const {
@@ -123,6 +120,9 @@ Result<Resource> vethFrom(const Json& json) {
   if (!json["portBridge"].isNull()) {
     ORRERY_TRY_ASSIGN(r.portBridge, nameIn(json, "portBridge"));
   }
+  if (!json["address"].isNull()) {
+    ORRERY_TRY_ASSIGN(r.address, parseIpv4(json.text("address")));
+  }
   return Resource{r};
 }
 
@@ -180,9 +180,6 @@ Json toJson(const Resource& resource) {
 
 Result<Resource> resourceFromJson(const Json& json) {
   const std::string kind = json.text("kind");
-  if (kind == "directory")
-    return Resource{DirectoryResource{json.text("path"), number<std::uint32_t>(json, "mode"),
-                                      number<std::uint32_t>(json, "owner")}};
   if (kind == "file")
     return Resource{
         FileResource{json.text("path"), number<std::uint32_t>(json, "mode"), json.text("text")}};

@@ -85,6 +85,7 @@ class Spawner {
     ORRERY_TRY_ASSIGN(const bool whole, isWhole(spec.id));
     if (mode_ == Mode::restart || whole) {
       ORRERY_TRY(remakeRouter(spec, Remake{world_, supervisors_, libexec_}));
+      ORRERY_TRY(announceAddress(spec));
       say(spec.id, "start", 10, "services starting");
       return result;
     }
@@ -99,8 +100,16 @@ class Spawner {
         first.also.push_back(std::move(forgotten).error());
       return tl::unexpected<Error>(std::move(first));
     }
+    ORRERY_TRY(announceAddress(spec));
     say(spec.id, "start", 10, "namespaces closed, links made, services starting");
     return result;
+  }
+
+  // The router upstream must not lease our address to a client.
+  static Status announceAddress(const RouterSpec& spec) {
+    const auto* uplink = std::get_if<RouterUplink>(&spec.uplink);
+    if (uplink == nullptr) return {};
+    return announceReservations(RouterId{spec.id.network, uplink->router});
   }
 
   Status carryOut(const RouterId& id, const Placement& placement, const Plan& plan) {

@@ -53,6 +53,12 @@ Status endSupervisor(const RouterId& router, const PidFd& supervisor) {
 
 }  // namespace
 
+Status announceReservations(const RouterId& router) {
+  ORRERY_TRY_ASSIGN(const auto supervisor, openMarked(supervisorMarkPath(router)));
+  if (supervisor) ORRERY_TRY(sendSignal(*supervisor, SIGHUP));
+  return {};
+}
+
 Status SupervisorProcesses::start(const RouterId& router) {
   ORRERY_TRY_ASSIGN(const bool runs, running(router));
   if (runs) return sysError(EEXIST, "start the supervisor of {}", router.text());

@@ -7,6 +7,10 @@
 
 namespace orrery {
 
+// Tells the router's supervisor, if one runs, that there is another set of reservations
+// (reservationDirectory) than before.
+Status announceReservations(const RouterId& router);
+
 class SupervisorProcesses : public SupervisorControl {
  public:
   // `program` is orrery-supervisor's path.

@@ -1,16 +1,20 @@
 #include "runtime/routerctl/attachment.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "netns/addr/address.h"
 #include "netns/link/link.h"
 #include "netns/namespace/netns.h"
 #include "netns/neigh/neigh.h"
+#include "netns/nft/nft.h"
 #include "netns/route/route.h"
+#include "routers/firewall/firewall.h"
 #include "routers/kinds/desired.h"
 #include "runtime/control/json.h"
 #include "runtime/control/paths.h"
 #include "runtime/engine/router_store.h"
+#include "runtime/engine/supervisor_process.h"
 #include "sandbox/base/file.h"
 #include "sandbox/base/strings.h"
 
@@ -57,6 +61,13 @@ Status configureClient(Rtnl& client, const LanSpec& lan, const Attachment& a) {
   return addRoute(client, route);
 }
 
+// Known to the bridge's guard before its port exists, and until that is gone.
+Status guard(const NetnsFd& lan, const Attachment& a, bool known) {
+  ORRERY_TRY_ASSIGN(NftSocket rules, NftSocket::open(lan));
+  const auto entries = guardEntries({a.port, a.mac, a.address});
+  return known ? addToSets(rules, entries) : removeFromSets(rules, entries);
+}
+
 Status plug(Rtnl& lanRtnl, const RouterSpec& router, const NetnsFd& client, const Attachment& a,
             bool configure) {
   ORRERY_TRY_ASSIGN(const IfName bridge, IfName::parse(router.id.name));
@@ -82,8 +93,9 @@ Status writeDown(const RouterId& router, const std::string& root, const Attachme
   ORRERY_TRY(makeDirectories(paths.attachments, 0755));
   ORRERY_TRY(writeFileAtomic(recordPath(paths, a), toText(a), 0644));
   ORRERY_TRY(makeDirectories(root + reservationDirectory(router), 0755));
-  return writeFileAtomic(reservationPath(router, root, a.address),
-                         fmt::format("{},{}\n", toString(a.mac), toString(a.address)), 0644);
+  ORRERY_TRY(writeFileAtomic(reservationPath(router, root, a.address),
+                             fmt::format("{},{}\n", toString(a.mac), toString(a.address)), 0644));
+  return announceReservations(router);
 }
 
 // Under the StoreLock: an attachment that is being made has a record before it has a port.
@@ -134,35 +146,122 @@ Result<Ipv4> chooseClientAddress(const LanSpec& lan, const std::vector<Ipv4>& ta
   return error("every address of {} is taken", toString(lan.address));
 }
 
-Result<Attachment> attachClient(const RouterSpec& router, const NetnsFd& client,
-                                const AttachOptions& options) {
-  const RouterPaths paths(router.id, options.root);
+namespace {
+
+struct AddressWish {
+  std::optional<Ipv4> address;
+  AddressChoice choice = AddressChoice::outsideRangeFirst;
+};
+
+// Chooses the address, lets `complete` fill in the rest, writes it down and has `connect` make the
+// port. Nobody else may choose an address until ours is written down, so all of it is under the
+// lock.
+Result<Attachment> attach(const RouterSpec& router, const std::string& root,
+                          const AddressWish& wish,
+                          const std::function<Status(Attachment&)>& complete,
+                          const std::function<Status(Rtnl&, const Attachment&)>& connect) {
+  const RouterPaths paths(router.id, root);
   ORRERY_TRY_ASSIGN(const NetnsFd lan, openNetns(paths.lanNetns));
   ORRERY_TRY_ASSIGN(Rtnl lanRtnl, Rtnl::open(lan));
-  // Nobody else may choose an address until ours is written down.
   ORRERY_TRY_ASSIGN(const StoreLock lock, StoreLock::acquire());
-  ORRERY_TRY(detachLostLocked(router.id, options.root, lanRtnl));
-  ORRERY_TRY_ASSIGN(const auto taken, takenAddresses(router.id, options.root, lanRtnl));
+  ORRERY_TRY(detachLostLocked(router.id, root, lanRtnl));
+  ORRERY_TRY_ASSIGN(const auto taken, takenAddresses(router.id, root, lanRtnl));
   Attachment a;
-  if (options.address) {
-    ORRERY_TRY(checkClientAddress(router.lan, *options.address, taken));
-    a.address = *options.address;
+  if (wish.address) {
+    ORRERY_TRY(checkClientAddress(router.lan, *wish.address, taken));
+    a.address = *wish.address;
   } else {
-    const auto choice =
-        options.configure ? AddressChoice::outsideRangeFirst : AddressChoice::insideRange;
-    ORRERY_TRY_ASSIGN(a.address, chooseClientAddress(router.lan, taken, choice));
+    ORRERY_TRY_ASSIGN(a.address, chooseClientAddress(router.lan, taken, wish.choice));
   }
   a.port = clientPortName(a.address);
-  a.interface = options.interface;
   a.mac = macFromAddress(a.address, networkNumber(router.id.network));
-  ORRERY_TRY_ASSIGN(a.clientInode, netnsInode(client));
-  Status done = writeDown(router.id, options.root, a);
-  if (done) done = plug(lanRtnl, router, client, a, options.configure);
+  ORRERY_TRY(complete(a));
+  Status done = writeDown(router.id, root, a);
+  if (done) done = guard(lan, a, true);
+  if (done) done = connect(lanRtnl, a);
   if (done) return a;
   Error first = std::move(done).error();
-  if (Status undone = detachClient(router.id, a, options.root); !undone)
+  if (Status undone = detachClient(router.id, a, root); !undone)
     first.also.push_back(std::move(undone).error());
   return tl::unexpected<Error>(std::move(first));
+}
+
+// Before anything is written: what would be refused later must not be moved.
+Status checkTap(Rtnl& home, const IfName& name) {
+  ORRERY_TRY_ASSIGN(const auto link, findLink(home, name));
+  if (!link)
+    return sysError(ENODEV,
+                    "there is no tap '{}' here: the virtual machine makes it, or 'ip tuntap'",
+                    name.str());
+  if (link->kind != "tun") return error("'{}' is no tap", name.str());
+  if (link->mac == Mac{}) return error("'{}' is a tun, which carries no frames", name.str());
+  if (link->master) return error("'{}' is a port of a bridge of this host", name.str());
+  return {};
+}
+
+Status plugTap(Rtnl& home, Rtnl& lan, const RouterSpec& router, const Attachment& a) {
+  ORRERY_TRY_ASSIGN(const IfName bridge, IfName::parse(router.id.name));
+  ORRERY_TRY(moveLink(home, a.interface, lan.netns(), a.port));
+  ORRERY_TRY(setLinkMac(lan, a.port, portMac(a.mac)));
+  ORRERY_TRY(setLinkMtu(lan, a.port, router.lan.mtu));
+  // A port forwards nothing while it is down, so it is isolated before it ever does.
+  ORRERY_TRY(setLinkMaster(lan, a.port, bridge));
+  BridgePort settings;
+  settings.isolated = !router.lan.clientsTalk;
+  settings.unicastFlood = router.lan.clientsTalk;
+  ORRERY_TRY(setPortOwner(lan, a.port, a.mac));
+  ORRERY_TRY(setBridgePort(lan, a.port, settings));
+  ORRERY_TRY(setLinkUp(lan, a.port));
+  ORRERY_TRY_ASSIGN(const auto link, findLink(lan, a.port));
+  if (link && !link->carrier)
+    return error("no program has '{}' open: start the virtual machine first (qemu: script=)",
+                 a.interface.str());
+  return {};
+}
+
+// Back to where it came from, or gone: a machine that still has it open can be attached elsewhere.
+Status giveTapBack(Rtnl& lan, const Attachment& a) {
+  ORRERY_TRY_ASSIGN(const auto port, findLink(lan, a.port));
+  if (!port) return {};
+  ORRERY_TRY_ASSIGN(const NetnsFd home, openNetns(""));
+  ORRERY_TRY(setLinkMaster(lan, a.port, std::nullopt));
+  if (moveLink(lan, a.port, home, a.interface)) return {};
+  return deleteLink(lan, a.port);
+}
+
+}  // namespace
+
+Result<Attachment> attachClient(const RouterSpec& router, const NetnsFd& client,
+                                const AttachOptions& options) {
+  const AddressWish wish{options.address, options.configure ? AddressChoice::outsideRangeFirst
+                                                            : AddressChoice::insideRange};
+  return attach(
+      router, options.root, wish,
+      [&](Attachment& a) -> Status {
+        a.interface = options.interface;
+        ORRERY_TRY_ASSIGN(a.clientInode, netnsInode(client));
+        return {};
+      },
+      [&](Rtnl& lan, const Attachment& a) {
+        return plug(lan, router, client, a, options.configure);
+      });
+}
+
+Result<Attachment> attachTap(const RouterSpec& router, const TapOptions& options) {
+  ORRERY_TRY_ASSIGN(const NetnsFd own, openNetns(""));
+  ORRERY_TRY_ASSIGN(Rtnl home, Rtnl::open(own));
+  ORRERY_TRY(checkTap(home, options.tap));
+  const AddressWish wish{options.address, router.lan.dhcp ? AddressChoice::insideRange
+                                                          : AddressChoice::outsideRangeFirst};
+  return attach(
+      router, options.root, wish,
+      [&](Attachment& a) -> Status {
+        a.interface = options.tap;
+        a.tap = true;
+        if (options.mac) a.mac = *options.mac;
+        return {};
+      },
+      [&](Rtnl& lan, const Attachment& a) { return plugTap(home, lan, router, a); });
 }
 
 Status detachClient(const RouterId& router, const Attachment& attachment, const std::string& root) {
@@ -171,9 +270,11 @@ Status detachClient(const RouterId& router, const Attachment& attachment, const 
   if (!lan && lan.error().err != ENOENT) return tl::unexpected<Error>(lan.error());
   if (lan) {
     ORRERY_TRY_ASSIGN(Rtnl rtnl, Rtnl::open(*lan));
-    ORRERY_TRY(deleteLink(rtnl, attachment.port));
+    ORRERY_TRY(attachment.tap ? giveTapBack(rtnl, attachment) : deleteLink(rtnl, attachment.port));
+    ORRERY_TRY(guard(*lan, attachment, false));
   }
   ORRERY_TRY(removeFile(reservationPath(router, root, attachment.address)));
+  ORRERY_TRY(announceReservations(router));
   return removeFile(recordPath(paths, attachment));
 }
 
@@ -206,7 +307,8 @@ std::string toText(const Attachment& a) {
                        {"interface", a.interface.str()},
                        {"mac", toString(a.mac)},
                        {"address", toString(a.address)},
-                       {"clientInode", a.clientInode}})
+                       {"clientInode", a.clientInode},
+                       {"tap", a.tap}})
              .dump() +
          "\n";
 }
@@ -220,6 +322,7 @@ Result<Attachment> parseAttachment(std::string_view text) {
   ORRERY_TRY_ASSIGN(a.mac, parseMac(json.text("mac")));
   ORRERY_TRY_ASSIGN(a.address, parseIpv4(json.text("address")));
   a.clientInode = static_cast<std::uint64_t>(json.integer("clientInode"));
+  a.tap = json.boolean("tap");
   return a;
 }
 

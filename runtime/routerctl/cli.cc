@@ -171,7 +171,10 @@ std::string unknownCommand(const Commands& commands, const std::vector<std::stri
 }
 
 int runCommand(Command& command, CommandContext& context) {
-  const CommandResult outcome = command.run(context);
+  CommandResult outcome = command.run(context);
+  if (!outcome && outcome.error().code == static_cast<int>(ExitCode::notPermitted) &&
+      !context.privileged)
+    outcome.error().error.message += "; this needs root: call routerctl by sudo";
   if (!outcome) context.console.fail(outcome.error().error, outcome.error().details);
   context.console.flush();
   return outcome ? *outcome : outcome.error().code;

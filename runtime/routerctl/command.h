@@ -50,6 +50,7 @@ struct CommandContext {
   Console& console;
   Operations& operations;
   Caller caller;
+  bool privileged = true;                  // our effective user is root
   std::vector<std::string> environment;    // ours, "NAME=value": for children
   std::string root;                        // before every absolute path; "" outside of tests
   std::optional<std::string> historyFile;  // of the shell; none: no history is kept

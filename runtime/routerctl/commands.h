@@ -12,6 +12,7 @@ std::unique_ptr<Command> makeCompleteCommand();  // hidden: what the completion 
 std::unique_ptr<Command> makeCompletionCommand();
 std::unique_ptr<Command> makeDestroyCommand();
 std::unique_ptr<Command> makeDetachCommand();
+std::unique_ptr<Command> makeDoctorCommand();
 std::unique_ptr<Command> makeEventsCommand();
 std::unique_ptr<Command> makeExecCommand();
 std::unique_ptr<Command> makeGcCommand();
@@ -20,12 +21,14 @@ std::unique_ptr<Command> makeInspectCommand();
 std::unique_ptr<Command> makeListCommand();
 std::unique_ptr<Command> makeLogsCommand();
 std::unique_ptr<Command> makePlanCommand();
+std::unique_ptr<Command> makeProfileCommand();
 std::unique_ptr<Command> makeRestartCommand();
 std::unique_ptr<Command> makeRunCommand();
 std::unique_ptr<Command> makeShellCommand();
 std::unique_ptr<Command> makeSpawnCommand();
 std::unique_ptr<Command> makeStatusCommand();
 std::unique_ptr<Command> makeValidateCommand();
+std::unique_ptr<Command> makeVerifyCommand();
 std::unique_ptr<Command> makeVersionCommand();
 
 Commands allCommands();

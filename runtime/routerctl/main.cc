@@ -53,6 +53,7 @@ int run(int argc, char** argv) {
   Console console(stdout, stderr, detectMode());
   EngineOperations operations;
   CommandContext context{.console = console, .operations = operations, .caller = detectCaller()};
+  context.privileged = ::geteuid() == 0;
   for (char** entry = environ; *entry != nullptr; ++entry) context.environment.push_back(*entry);
   context.historyFile = detectHistoryFile();
   return runCli(allCommands(), std::vector<std::string>(argv + 1, argv + argc), context);

@@ -24,6 +24,12 @@ Result<RouterState> askSupervisor(const RouterPaths& paths) {
   return stateFromJson(state);
 }
 
+template <class T>
+Result<T> found(Result<T> resolved) {
+  if (!resolved && resolved.error().err == ENOENT) resolved.error().err = ESRCH;
+  return resolved;
+}
+
 }  // namespace
 
 Result<std::vector<RouterId>> knownRouters(const std::string& root) {
@@ -43,12 +49,12 @@ Result<std::vector<RouterId>> knownRouters(const std::string& root) {
 
 Result<RouterId> findRouter(const std::string& root, std::string_view name) {
   ORRERY_TRY_ASSIGN(const auto known, knownRouters(root));
-  return resolveName(name, known);
+  return found(resolveName(name, known));
 }
 
 Result<NamespaceName> findNamespace(const std::string& root, std::string_view name) {
   ORRERY_TRY_ASSIGN(const auto known, knownRouters(root));
-  return resolveNamespace(name, known);
+  return found(resolveNamespace(name, known));
 }
 
 RouterView viewRouter(const std::string& root, const RouterId& id) {
@@ -68,10 +74,22 @@ RouterView viewRouter(const std::string& root, const RouterId& id) {
   const auto text = readFile(paths.state);
   if (!text) return view;
   if (auto state = parseState(*text))
-    view.state = std::move(state).value();
+    view.state = view.running ? std::move(state).value() : afterDeath(std::move(state).value());
   else
     view.problem = state.error().message;
   return view;
+}
+
+RouterState afterDeath(RouterState state) {
+  state.supervisorPid = 0;
+  state.progress.reset();
+  for (Rung& rung : state.ladder)
+    if (rung.state == RungState::ok) rung = {rung.rung, RungState::pending, ""};
+  for (ServiceState& service : state.services) {
+    service.pid = 0;
+    service.phase = ServicePhase::stopped;
+  }
+  return state;
 }
 
 std::string phaseText(const RouterView& view) {

@@ -14,18 +14,24 @@ namespace orrery {
 
 // Every router with a run directory, by network and name.
 Result<std::vector<RouterId>> knownRouters(const std::string& root);
-// A NAME of the command line among them.
+// A NAME of the command line among them. Err ESRCH if there is none: a router that was destroyed
+// and one that never was are the same to who asks, exit code 5.
 Result<RouterId> findRouter(const std::string& root, std::string_view name);
 Result<NamespaceName> findNamespace(const std::string& root, std::string_view name);
 
 struct RouterView {
   RouterId id;
-  bool running = false;              // a supervisor answers
-  std::optional<RouterState> state;  // its answer, else the last that it wrote down
-  std::string problem;               // why there is no answer, or no state
+  bool running = false;  // a supervisor answers
+  std::optional<RouterState>
+      state;            // its answer, else the last that it wrote down, as afterDeath()
+  std::string problem;  // why there is no answer, or no state
 };
 // Never fails: what cannot be seen is said in `problem`. Waits at most two seconds.
 RouterView viewRouter(const std::string& root, const RouterId& id);
+
+// What is still true of a state whose supervisor has ended: no process of it runs, and no check
+// says that something works. Why one failed stays. Pure.
+RouterState afterDeath(RouterState state);
 
 // "ready", or "down" for a router without a supervisor, whose last phase says nothing any more.
 std::string phaseText(const RouterView& view);

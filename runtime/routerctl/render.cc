@@ -68,6 +68,12 @@ void printLadder(Console& console, const RouterState& state) {
   console.table(table);
 }
 
+void printWarnings(Console& console, const RouterState& state) {
+  for (const std::string& warning : state.warnings)
+    console.print(paint("warning: " + printable(warning) + "\n", Tone::warning,
+                        console.mode().colour));
+}
+
 void printServices(Console& console, const RouterState& state) {
   if (state.services.empty()) return;
   Table table({"service", "state", {"pid", Align::right}, {"restarts", Align::right}, "last exit"});
@@ -180,6 +186,7 @@ void printStatus(Console& console, const RouterView& view, std::int64_t nowMs) {
   const RouterState& state = *view.state;
   printPair(console, "kind", toString(state.kind));
   printPair(console, "reason", state.reason);
+  printWarnings(console, state);
   printPair(console, "up", uptimeOf(view, nowMs));
   if (state.progress && state.phase == RouterPhase::starting)
     printPair(console, "progress",

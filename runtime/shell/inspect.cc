@@ -18,7 +18,8 @@ const std::vector<InspectSection>& inspectSections() {
       {"leases", "DHCP leases and reserved addresses", readLeases},
       {"services", "processes of the router", readServices},
       {"egress", "how traffic leaves", readEgress},
-      {"seccomp", "the confinement of each service, as the kernel has it", readSeccomp},
+      {"seccomp", "the confinement of each service: process, profile, reasons", readSeccomp},
+      {"bytecode", "the seccomp programs of the services", readBytecode, true},
       {"limits", "cgroup limits and use", readLimits},
   };
   return kSections;

@@ -27,6 +27,7 @@ struct InspectTarget {
   bool running = false;              // a supervisor answers
   std::optional<RouterState> state;  // its answer, else the last that it wrote down
   std::optional<RouterSpec> spec;    // as spawned
+  bool brief = false;                // long lists are left out: many sections are shown at once
 };
 
 // A part of a section, for people. The title says where it was read: "network0.galaxy0".
@@ -43,6 +44,7 @@ struct InspectSection {
   std::string_view name;
   std::string_view summary;
   Result<InspectView> (*read)(const InspectTarget& target);
+  bool onlyByName = false;  // not among "all"
 };
 
 const std::vector<InspectSection>& inspectSections();

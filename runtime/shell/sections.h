@@ -18,7 +18,20 @@ Result<InspectView> readLeases(const InspectTarget& target);
 Result<InspectView> readServices(const InspectTarget& target);
 Result<InspectView> readEgress(const InspectTarget& target);
 Result<InspectView> readSeccomp(const InspectTarget& target);
+Result<InspectView> readBytecode(const InspectTarget& target);
 Result<InspectView> readLimits(const InspectTarget& target);
+
+// Capabilities by name, from a bit set in hexadecimal digits: "cap_net_raw,cap_kill", "none".
+std::string capabilityNames(std::string_view hex);
+
+// What a control group's file says: for people, and as JSON (numbers are bytes or counts, null is "no
+// limit" or "not known"). Pure.
+enum class LimitKind { bytes, count, text };
+struct LimitValue {
+  std::string text;
+  Json json;
+};
+LimitValue limitValue(LimitKind kind, std::string_view file);
 
 // One block for each namespace that the router has now: `part` fills it and returns its JSON, which
 // goes into the view under the namespace's name. No namespace at all is an error.

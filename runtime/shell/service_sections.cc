@@ -1,4 +1,4 @@
-// leases, services, egress, seccomp, limits: what files, procfs and the supervisor's state say.
+// leases, services, egress, limits: what files, procfs and the supervisor's state say.
 #include <algorithm>
 
 #include "routers/kinds/desired.h"
@@ -45,16 +45,19 @@ std::string controlFile(const std::string& directory, const char* name) {
 
 struct LimitFile {
   const char* what;
+  LimitKind kind;
   std::string CgroupLayout::*tree1;  // v1
   const char* name1;
   const char* name2;  // v2
 };
 constexpr LimitFile kLimitFiles[] = {
-    {"memory use", &CgroupLayout::memory, "memory.usage_in_bytes", "memory.current"},
-    {"memory limit", &CgroupLayout::memory, "memory.limit_in_bytes", "memory.max"},
-    {"processes", &CgroupLayout::pids, "pids.current", "pids.current"},
-    {"process limit", &CgroupLayout::pids, "pids.max", "pids.max"},
-    {"cpus", &CgroupLayout::cpuset, "cpuset.cpus", "cpuset.cpus"},
+    {"memory use", LimitKind::bytes, &CgroupLayout::memory, "memory.usage_in_bytes",
+     "memory.current"},
+    {"memory limit", LimitKind::bytes, &CgroupLayout::memory, "memory.limit_in_bytes",
+     "memory.max"},
+    {"processes", LimitKind::count, &CgroupLayout::pids, "pids.current", "pids.current"},
+    {"process limit", LimitKind::count, &CgroupLayout::pids, "pids.max", "pids.max"},
+    {"cpus", LimitKind::text, &CgroupLayout::cpuset, "cpuset.cpus", "cpuset.cpus"},
 };
 
 }  // namespace
@@ -136,41 +139,26 @@ Result<InspectView> readEgress(const InspectTarget& target) {
   return view;
 }
 
-Result<InspectView> readSeccomp(const InspectTarget& target) {
-  ORRERY_TRY_ASSIGN(const RouterState state, stateOf(target));
-  Table table({"service",
-               {"pid", Align::right},
-               "seccomp",
-               {"filters", Align::right},
-               "no new privs",
-               "capabilities",
-               "uid"});
-  Json list = Json::array();
-  for (const ServiceState& service : state.services) {
-    const auto process = target.running ? readProcStatus(service.pid) : std::nullopt;
-    if (!process) continue;
-    const std::string mode = process->seccompMode();
-    const bool privileged = process->text("CapEff").find_first_not_of('0') != std::string::npos;
-    const std::string uid(splitWords(process->text("Uid") + " ?").front());
-    table.row({service.name, fmt::format("{}", service.pid),
-               Cell(mode, mode == "filter" ? Tone::good : Tone::bad),
-               process->text("Seccomp_filters"), process->text("NoNewPrivs") == "1" ? "yes" : "no",
-               Cell(privileged ? process->text("CapEff") : "none",
-                    privileged ? Tone::warning : Tone::good),
-               uid});
-    list.push(Json::object({{"service", service.name},
-                            {"pid", service.pid},
-                            {"seccomp", mode},
-                            {"filters", process->text("Seccomp_filters")},
-                            {"noNewPrivs", process->text("NoNewPrivs") == "1"},
-                            {"capEff", process->text("CapEff")},
-                            {"capBnd", process->text("CapBnd")},
-                            {"uid", uid}}));
+LimitValue limitValue(LimitKind kind, std::string_view file) {
+  if (file.empty()) return {};
+  if (kind == LimitKind::text) return {std::string(file), Json(file)};
+  const auto number = parseNumber<std::uint64_t>(file);
+  // v2 says "max". v1's memory counters say the most pages that fit into 63 bits.
+  constexpr std::uint64_t kNoLimit = (1ull << 63) - (1ull << 16);
+  if (!number || *number >= kNoLimit) return {file == "max" || number ? "unlimited" : "", Json()};
+  if (kind == LimitKind::count) return {std::string(file), Json(*number)};
+  if (*number < 1024) return {fmt::format("{} B", *number), Json(*number)};
+  double amount = static_cast<double>(*number) / 1024;
+  const char* unit = "KiB";
+  for (const char* next : {"MiB", "GiB", "TiB"}) {
+    if (amount < 1024) break;
+    amount /= 1024;
+    unit = next;
   }
-  InspectView view;
-  view.blocks.push_back(InspectBlock{"", std::move(table)});
-  view.json = std::move(list);
-  return view;
+  // A round limit is shown as it was given.
+  const bool whole = amount == static_cast<double>(static_cast<std::uint64_t>(amount));
+  return {whole ? fmt::format("{:.0f} {}", amount, unit) : fmt::format("{:.1f} {}", amount, unit),
+          Json(*number)};
 }
 
 Result<InspectView> readLimits(const InspectTarget& target) {
@@ -185,10 +173,11 @@ Result<InspectView> readLimits(const InspectTarget& target) {
     const std::string& top = v1 ? layout.*file.tree1 : layout.unified;
     const std::string value =
         top.empty() ? "" : controlFile(top + below, v1 ? file.name1 : file.name2);
-    table.row({file.what, value});
+    LimitValue limit = limitValue(file.kind, value);
+    table.row({file.what, limit.text});
     std::string key = file.what;
     std::ranges::replace(key, ' ', '-');
-    view.json.set(std::move(key), value.empty() ? Json() : Json(value));
+    view.json.set(std::move(key), std::move(limit.json));
   }
   view.blocks.push_back(InspectBlock{v1 ? "cgroup v1" : "cgroup v2", std::move(table)});
   return view;

@@ -144,9 +144,11 @@ std::optional<bool> runShellLine(Console& console, std::string_view line,
     return true;
   }
   if (words.front() == kEverySection) {
-    const InspectTarget now = target();
+    InspectTarget now = target();
+    now.brief = true;
     bool allWell = true;
     for (const InspectSection& section : inspectSections()) {
+      if (section.onlyByName) continue;
       if (!console.mode().json) console.print(fmt::format("== {}\n", section.name));
       allWell = showSection(console, section, now) && allWell;
     }

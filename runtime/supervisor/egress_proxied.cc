@@ -118,12 +118,18 @@ class TorDriver : public Egress, public ServiceOwner {
 // --- SOCKS5
 // ---------------------------------------------------------------------------------------
 
+// Ready when tproxy serves: whether the server answers is what the clients' own connections show. A
+// connection of ours beforehand would tell the server, and who watches it, that a router is there
+// before anybody uses it, and would say nothing about the next minute; watching it would be traffic
+// for ever.
 class Socks5Driver : public Egress {
  public:
   Socks5Driver(EgressHost& host, const Endpoint& server, tproxy::Config config)
       : host_(host),
         server_(server),
-        proxy_(host, std::move(config), [&host](bool running) { reportProxy(host, running); }) {}
+        proxy_(
+            host, std::move(config), [&host](bool running) { reportProxy(host, running); },
+            [this](bool reachable, const std::string& why) { reportServer(reachable, why); }) {}
 
   std::vector<std::string> rungs() const override { return {"carrier", "proxy"}; }
   Status start() override {
@@ -140,6 +146,14 @@ class Socks5Driver : public Egress {
   Status renew() override { return proxy_.renew(); }
 
  private:
+  void reportServer(bool reachable, const std::string& why) {
+    const std::string server = fmt::format("{}:{}", toString(server_.address), server_.port);
+    if (reachable)
+      host_.setRung("proxy", RungState::ok, server + " answers");
+    else
+      host_.setRung("proxy", RungState::failed, fmt::format("{} does not: {}", server, why));
+  }
+
   EgressHost& host_;
   Endpoint server_;
   LinkWatch watch_;

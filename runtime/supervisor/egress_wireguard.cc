@@ -173,48 +173,26 @@ class WireGuardDriver : public Egress, public ServiceOwner {
     return gifts;
   }
 
-  void serviceStarted(ServiceRunner& service) override {
+  void serviceStarted(ServiceRunner&) override {
     host_.setProgress(30, "WireGuard: configuring");
-    Status ok = watchCalls(service);
-    if (ok) ok = configureGo();
-    if (!ok) host_.setRung("tunnel", RungState::failed, ok.error().message);
+    if (Status ok = configureGo(); !ok)
+      host_.setRung("tunnel", RungState::failed, ok.error().message);
   }
 
   // wireguard-go sets its device's MTU when it starts, by an ioctl that its sealed namespace refuses.
   // The profile hands the call to us; the MTU is set already, so it is answered, not carried out.
-  Status watchCalls(ServiceRunner& service) {
-    ORRERY_TRY_ASSIGN(SeccompListener listener,
-                      SeccompListener::open(service.takeSeccompListener()));
-    calls_.emplace(std::move(listener));
-    ORRERY_TRY_ASSIGN(callsWatch_, ReadWatch::start(host_.surroundings().base, calls_->fd(),
-                                                    [this] { answerCall(); }));
-    return {};
-  }
-
-  void answerCall() {
-    const auto call = calls_->receive();
-    if (!call) {
-      callsWatch_.stop();
-      return;
-    }
-    if (!*call) return;
-    if (isOwnMtu(**call)) {
-      (void)calls_->answerValue((*call)->id, 0);
-      return;
-    }
-    host_.note(Severity::warning, "wireguard-go", std::string(kBlockedEvent),
-               {{"call", toText(**call)}});
-    (void)calls_->answerError((*call)->id, EPERM);
-  }
-
-  bool isOwnMtu(const SeccompNotification& call) const {
-    if (static_cast<std::uint32_t>(call.args[1]) != SIOCSIFMTU) return false;
+  Result<std::int64_t> answerCall(ServiceRunner&, const SeccompListener& listener,
+                                  const SeccompNotification& call) override {
+    if (static_cast<std::uint32_t>(call.args[1]) != SIOCSIFMTU)
+      return sysError(EPERM, "no rule of the profile");
     ifreq request{};
-    if (!calls_->readMemory(call, call.args[2], std::as_writable_bytes(std::span(&request, 1))))
-      return false;
-    return std::string_view(request.ifr_name, ::strnlen(request.ifr_name, IFNAMSIZ)) ==
-               device_.str() &&
-           request.ifr_mtu >= 576 && request.ifr_mtu <= 65535;
+    ORRERY_TRY(
+        listener.readMemory(call, call.args[2], std::as_writable_bytes(std::span(&request, 1))));
+    const bool own = std::string_view(request.ifr_name, ::strnlen(request.ifr_name, IFNAMSIZ)) ==
+                         device_.str() &&
+                     request.ifr_mtu >= 576 && request.ifr_mtu <= 65535;
+    if (!own) return sysError(EPERM, "another device, or no sensible MTU");
+    return 0;
   }
 
   Status configureGo() {
@@ -253,8 +231,6 @@ class WireGuardDriver : public Egress, public ServiceOwner {
 
   void serviceLine(ServiceRunner&, std::string_view) override {}
   void serviceEnded(ServiceRunner&, const std::string& how) override {
-    callsWatch_.stop();
-    calls_.reset();
     uapi_.close();
     lookTimer_.stop();
     shaken_ = false;
@@ -330,8 +306,6 @@ class WireGuardDriver : public Egress, public ServiceOwner {
   NetnsFd egressNs_;
   LinkWatch watch_;
   std::unique_ptr<ServiceRunner> go_;
-  std::optional<SeccompListener> calls_;
-  ReadWatch callsWatch_;
   LineSocket uapi_;
   Awaiting awaiting_ = Awaiting::nothing;
   bool shaken_ = false;

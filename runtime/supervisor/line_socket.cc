@@ -83,9 +83,14 @@ Status LineSocket::start(event_base* base, UniqueFd fd, OnLine onLine, OnClose o
 
 Status LineSocket::send(std::string_view text) {
   while (!text.empty()) {
-    const ssize_t n = ::send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL);
+    // A peer that asks and asks and reads no answer must not stop us (FloodsStopNobody).
+    const ssize_t n = ::send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return sysError(errno, "send");
+    if (n < 0) {
+      const int err = errno;
+      if (err == EAGAIN) close();  // half a message is no message
+      return sysError(err, "send");
+    }
     text.remove_prefix(static_cast<std::size_t>(n));
   }
   return {};

@@ -3,6 +3,8 @@
 // Started by routerctl with descriptor 3 as the write end of a pipe: "ok" when the control socket
 // listens, else why not. Started by its predecessor's keeper without one, and with the number of
 // deaths in a row.
+//
+// It holds no more capabilities than it needs to make services anew (kNeeded), and gains none.
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -15,10 +17,27 @@
 #include "runtime/engine/incarnation.h"
 #include "runtime/supervisor/supervisor.h"
 #include "sandbox/base/strings.h"
+#include "sandbox/caps/confine.h"
 
 namespace {
 
 constexpr int kReadyFd = 3;
+
+// Of root's powers, by what needs them:
+constexpr const char* kNeeded =
+    "sys_admin,"                // namespaces, mounts, the network namespaces' owner
+    "net_admin,"                // links, addresses, routes, rules in them
+    "net_raw,"                  // handed on to udhcpc, which alone has it
+    "setuid,setgid,setpcap,"    // a service's ids and capability sets
+    "mknod,chown,fowner,"       // its devices, directories and files
+    "dac_override,"             // directories that are the services' own
+    "kill,sys_ptrace";          // services have other users: their end, their seccomp listener
+
+orrery::Status confine() {
+  const auto needed = orrery::CapabilitySet::parse(kNeeded);
+  if (!needed) return tl::unexpected<orrery::Error>(needed.error());
+  return orrery::confineTo(*needed);
+}
 constexpr int kFirstArguments = 4;
 constexpr int kSuccessorArguments = 5;
 
@@ -59,6 +78,11 @@ int run(int argc, char** argv) {
   if (!first) options.deaths = orrery::parseNumber<unsigned>(argv[4]).value_or(0);
   orrery::UniqueFd ready = readyPipe(first);
   (void)::signal(SIGPIPE, SIG_IGN);
+  if (const orrery::Status confined = confine(); !confined) {
+    say(ready, confined.error().message + "\n");
+    return 1;
+  }
+  (void)::signal(SIGHUP, SIG_IGN);  // until it is watched: what it tells of is then read anyhow
   const auto self = orrery::libexecDirectory();
   if (!self) {
     say(ready, self.error().message + "\n");

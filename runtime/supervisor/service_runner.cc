@@ -13,7 +13,7 @@
 #include "runtime/control/paths.h"
 #include "sandbox/base/file.h"
 #include "sandbox/base/strings.h"
-#include "sandbox/seccomp/embedded.h"
+#include "sandbox/seccomp/install.h"
 
 namespace orrery {
 namespace {
@@ -96,7 +96,7 @@ Status ServiceRunner::tryStart() {
     ORRERY_TRY_ASSIGN(log_, Log::toFile(paths.log(state_.name), options));
   }
   ORRERY_TRY_ASSIGN(const auto netns, openNamespace());
-  ORRERY_TRY_ASSIGN(const auto filter, embeddedProfile(spec_.sandbox.seccomp));
+  ORRERY_TRY_ASSIGN(const Filter filter, chooseFilter());
   ORRERY_TRY_ASSIGN(const auto gifts, owner_.prepareService(*this));
   int fds[2];
   if (::pipe2(fds, O_CLOEXEC) != 0) return sysError(errno, "make a pipe");
@@ -106,22 +106,30 @@ Status ServiceRunner::tryStart() {
 
   SpawnRequest request{.spec = spec_.sandbox};
   request.netns = netns ? &*netns : nullptr;
-  request.filter = filter;
-  request.wantSeccompListener = spec_.listensForViolations;
+  // Older kernels (before 5.19) carry the answers out themselves, and nobody is told.
+  request.wantSeccompListener = seccompCanListen() || spec_.listensForViolations;
+  request.filter = request.wantSeccompListener ? filter.reporting : filter.program;
   request.cgroups = at_.cgroups;
   request.landlock = true;
   request.fds = {{writer.get(), 1}, {writer.get(), 2}};
   for (const auto& gift : gifts) request.fds.emplace_back(gift.fd.get(), gift.number);
   ORRERY_TRY_ASSIGN(SandboxedChild child, spawnSandboxed(request));
 
-  listener_ = std::move(child.seccompListener);
+  UniqueFd listener = std::move(child.seccompListener);
   child_ = std::move(child);
+  killedFor_.clear();
   output_ = std::move(reader);
   line_.clear();
   ORRERY_TRY_ASSIGN(outputWatch_,
                     ReadWatch::start(at_.base, output_.get(), [this] { readOutput(); }));
   ORRERY_TRY_ASSIGN(endWatch_,
                     ReadWatch::start(at_.base, child_->pidfd.get(), [this] { ended(); }));
+  if (listener)
+    if (Status watched = watchCalls(std::move(listener), filter); !watched) {
+      // Its refused calls would all be ENOSYS, and nobody would know.
+      if (sendSignal(child_->pidfd, SIGKILL)) (void)waitExit(child_->pidfd);
+      return watched;
+    }
   startedAt_ = std::chrono::steady_clock::now();
   state_.pid = child_->pid;
   state_.phase = ServicePhase::running;
@@ -163,11 +171,11 @@ void ServiceRunner::ended() {
   readOutput();
   std::string how = "ended";
   if (const auto status = waitExitTimeout(child_->pidfd, milliseconds(0)); status && *status)
-    how = toText(**status);
+    how = describeEnd(**status);
   endWatch_.stop();
   outputWatch_.stop();
   output_.reset();
-  listener_.reset();
+  violations_.reset();
   child_.reset();
   state_.pid = 0;
   state_.lastExit = how;
@@ -198,12 +206,12 @@ void ServiceRunner::stop(milliseconds grace) {
   }
   endWatch_.stop();
   outputWatch_.stop();
+  violations_.reset();  // nobody answers while we wait: a blocked call must not use the grace up
   if (grace.count() > 0)
     (void)terminate(child_->pidfd, grace);
   else if (sendSignal(child_->pidfd, SIGKILL))
     (void)waitExit(child_->pidfd);
   child_.reset();
-  listener_.reset();
   state_.pid = 0;
   state_.phase = ServicePhase::stopped;
 }

@@ -25,6 +25,16 @@ bool needsDnsmasq(const RouterSpec& spec) {
   return spec.lan.dhcp.has_value() || !proxied;
 }
 
+std::vector<std::string> seccompWarnings(const SeccompSpec& seccomp) {
+  std::vector<std::string> out;
+  if (seccomp.learn)
+    out.emplace_back("seccomp learns: calls that the profiles refuse are let pass");
+  for (const OwnSeccompProfile& own : seccomp.profiles)
+    out.push_back(fmt::format("{} runs under the profile '{}', not under the shipped one",
+                              own.service, own.path));
+  return out;
+}
+
 }  // namespace
 
 Supervisor::Supervisor(SupervisorOptions options, RouterSpec spec, StoredPlacement placement)
@@ -37,6 +47,9 @@ Supervisor::Supervisor(SupervisorOptions options, RouterSpec spec, StoredPlaceme
   context_.emplace(ServiceContext{spec_, programs_, base});
   surroundings_.idBase = base;
   surroundings_.router = spec_.id;
+  surroundings_.seccomp = &spec_.seccomp;
+  surroundings_.publish = [this](Event event) { publish(std::move(event)); };
+  state_.warnings = seccompWarnings(spec_.seccomp);
   state_.id = spec_.id;
   state_.kind = spec_.kind;
   state_.supervisorPid = ::getpid();
@@ -91,6 +104,10 @@ Status Supervisor::openControl() {
                       }));
     signals_.push_back(std::move(watch));
   }
+  // announceReservation() (runtime/engine/supervisor_process.h).
+  ORRERY_TRY_ASSIGN(SignalWatch news,
+                    SignalWatch::start(base_.get(), SIGHUP, [this] { tellReservations(); }));
+  signals_.push_back(std::move(news));
   return {};
 }
 
@@ -139,6 +156,7 @@ Status Supervisor::startServices() {
   if (needsDnsmasq(spec_)) {
     state_.ladder.push_back({"lan", RungState::pending, "dnsmasq is starting"});
     setResolvers({});
+    tellReservations();
     dnsmasq_ = std::make_unique<ServiceRunner>(surroundings_, dnsmasqService(*context_), *this);
     dnsmasq_->start();
   }
@@ -257,12 +275,28 @@ void Supervisor::setResolvers(const std::vector<Ipv4>& servers) {
       all.push_back(above->lan.address.address);
   }
   state_.egress.dns = all;
-  const std::string path = dnsmasqResolvPath(spec_.id);
-  Status written = makeDirectories(path.substr(0, path.rfind('/')));
-  // dnsmasq watches the directory and reads the file again when it is replaced.
-  if (written) written = writeFileAtomic(path, resolvText(all));
-  if (!written) note(Severity::error, "dnsmasq", "resolvers", {{"why", written.error().message}});
+  writeTold(dnsmasqServersPath(spec_.id), serversText(all));
   stateChanged();
+}
+
+// Of routers downstream and of clients, one file each, made by whoever chose the address.
+void Supervisor::tellReservations() {
+  if (!needsDnsmasq(spec_)) return;
+  const std::string directory = reservationDirectory(spec_.id);
+  std::string text;
+  for (const std::string& name : listDirectory(directory).value_or(std::vector<std::string>{})) {
+    if (name.starts_with('.')) continue;  // not yet whole
+    // Ignoring a failure: one that has just gone.
+    text += readForeignFile(fmt::format("{}/{}", directory, name)).value_or("");
+  }
+  writeTold(dnsmasqHostsPath(spec_.id), text);
+}
+
+void Supervisor::writeTold(const std::string& path, const std::string& text) {
+  Status written = makeDirectories(path.substr(0, path.rfind('/')));
+  if (written) written = writeFileAtomic(path, text);
+  if (written && dnsmasq_ && dnsmasq_->running()) written = dnsmasq_->signal(SIGHUP);
+  if (!written) note(Severity::error, "dnsmasq", "not-told", {{"why", written.error().message}});
 }
 
 void Supervisor::fail(const std::string& rung, std::string why) {

@@ -48,6 +48,8 @@ class Supervisor : public ControlHandler, public EgressHost, public ServiceOwner
   Status watchKeeper();
   void endKeeper();
   Status startServices();
+  void tellReservations();
+  void writeTold(const std::string& path, const std::string& text);
   void shutDown();
 
   // ControlHandler

@@ -32,13 +32,16 @@ Result<UniqueFd> configDescriptor(const std::string& text) {
 }  // namespace
 
 TproxyService::TproxyService(EgressHost& host, tproxy::Config config,
-                             std::function<void(bool)> onRunning)
+                             std::function<void(bool)> onRunning, OnUpstream onUpstream)
     : host_(host),
       config_(std::move(config)),
       onRunning_(std::move(onRunning)),
+      onUpstream_(std::move(onUpstream)),
       runner_(host.surroundings(), tproxyService(host.context()), *this) {}
 
-void TproxyService::start() { runner_.start(); }
+void TproxyService::start() {
+  runner_.start();
+}
 void TproxyService::stop() {
   control_.close();
   runner_.stop(std::chrono::milliseconds(0));
@@ -78,10 +81,11 @@ void TproxyService::takeControl(std::string_view line) {
   const auto json = parseJson(line, 64 << 10);
   if (!json) return;
   if (json->text("event") == "ready") onRunning_(true);
-  if (json->text("event") == "upstream")
-    host_.note(json->boolean("reachable") ? Severity::info : Severity::warning, "tproxy", "upstream",
-               {{"reachable", json->boolean("reachable") ? "yes" : "no"},
-                {"why", json->text("error")}});
+  if (json->text("event") != "upstream") return;
+  const bool reachable = json->boolean("reachable");
+  host_.note(reachable ? Severity::info : Severity::warning, "tproxy", "upstream",
+             {{"reachable", reachable ? "yes" : "no"}, {"why", json->text("error")}});
+  if (onUpstream_) onUpstream_(reachable, json->text("error"));
 }
 
 void TproxyService::serviceLine(ServiceRunner&, std::string_view) {}

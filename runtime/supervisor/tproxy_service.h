@@ -13,7 +13,11 @@ namespace orrery {
 
 class TproxyService : public ServiceOwner {
  public:
-  TproxyService(EgressHost& host, tproxy::Config config, std::function<void(bool)> onRunning);
+  using OnUpstream = std::function<void(bool reachable, const std::string& why)>;
+  // `onUpstream`: the first connection to the other side, and each that ended differently from the
+  // one before. Nobody dials on its own account.
+  TproxyService(EgressHost& host, tproxy::Config config, std::function<void(bool)> onRunning,
+                OnUpstream onUpstream = {});
   void start();
   void stop();
   ServiceRunner& runner() { return runner_; }
@@ -31,6 +35,7 @@ class TproxyService : public ServiceOwner {
   EgressHost& host_;
   tproxy::Config config_;
   std::function<void(bool)> onRunning_;
+  OnUpstream onUpstream_;
   ServiceRunner runner_;
   UniqueFd pendingControl_;
   LineSocket control_;

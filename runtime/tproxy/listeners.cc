@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <string_view>
 
 namespace orrery::tproxy {
 namespace {
@@ -35,12 +36,22 @@ Result<UniqueFd> transparent(int type, std::uint16_t port) {
   return fd;
 }
 
+// A client's link is local: a wire or two, no long queue to share. A host whose default is BBR
+// would pace what we send there by a timer, which costs more than all the relaying itself
+// (docs/PERFORMANCE.md). Reno is in every kernel and needs no privilege; without it we are only
+// slower. The way to the upstream may be long: that one keeps the host's choice.
+void setCongestionControl(int fd) {
+  constexpr std::string_view kAlgorithm = "reno";
+  (void)::setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, kAlgorithm.data(), kAlgorithm.size());
+}
+
 // Accepted sockets inherit the options of the listening one, so that a connection costs no call.
 Result<UniqueFd> listenOn(std::uint16_t port) {
   ORRERY_TRY_ASSIGN(UniqueFd fd, transparent(SOCK_STREAM, port));
   ORRERY_TRY(setInt(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1, "TCP_NODELAY"));
   ORRERY_TRY(setInt(fd.get(), SOL_SOCKET, SO_KEEPALIVE, 1, "SO_KEEPALIVE"));
   ORRERY_TRY(setInt(fd.get(), IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveSeconds, "TCP_KEEPIDLE"));
+  setCongestionControl(fd.get());
   if (::listen(fd.get(), kBacklog) != 0) return sysError(errno, "listen on port {}", port);
   return fd;
 }

@@ -35,15 +35,71 @@ Result<std::vector<std::string>> namesIn(UniqueFd dirFd, const std::string& path
   return names;
 }
 
+// Empties a directory whose depth somebody else chose: with two descriptors, however deep it is. What
+// lies in a subdirectory and is a directory with something in it is moved up, to be its neighbour.
+class Emptier {
+ public:
+  explicit Emptier(int top) : top_(top) {}
+
+  Status empty() {
+    for (;;) {
+      ORRERY_TRY_ASSIGN(const auto names, namesOf(top_));
+      if (names.empty()) return {};
+      for (const std::string& name : names) {
+        ORRERY_TRY_ASSIGN(const bool gone, removeSimple(top_, name));
+        if (!gone) ORRERY_TRY(flatten(name));
+      }
+    }
+  }
+
+ private:
+  static Result<std::vector<std::string>> namesOf(int directory) {
+    UniqueFd listing(::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!listing) return sysError(errno, "open a directory");
+    return namesIn(std::move(listing), ".");
+  }
+
+  // False: a directory that is not empty.
+  static Result<bool> removeSimple(int directory, const std::string& name) {
+    if (::unlinkat(directory, name.c_str(), 0) == 0 || errno == ENOENT) return true;
+    if (errno != EISDIR && errno != EPERM) return sysError(errno, "remove '{}'", name);
+    if (::unlinkat(directory, name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return true;
+    if (errno == ENOTEMPTY || errno == EEXIST) return false;
+    return sysError(errno, "remove directory '{}'", name);
+  }
+
+  Status flatten(const std::string& name) {
+    const UniqueFd sub(
+        ::openat(top_, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!sub) return sysError(errno, "open directory '{}'", name);
+    ORRERY_TRY_ASSIGN(const auto names, namesOf(sub.get()));
+    for (const std::string& below : names) {
+      ORRERY_TRY_ASSIGN(const bool gone, removeSimple(sub.get(), below));
+      if (!gone) ORRERY_TRY(moveUp(sub.get(), below));
+    }
+    return {};
+  }
+
+  Status moveUp(int from, const std::string& name) {
+    for (;;) {
+      const std::string free = fmt::format(".removed-{}", next_++);
+      if (::renameat2(from, name.c_str(), top_, free.c_str(), RENAME_NOREPLACE) == 0) return {};
+      if (errno != EEXIST) return sysError(errno, "move '{}' up", name);
+    }
+  }
+
+  int top_;
+  unsigned next_ = 0;
+};
+
 Status removeTreeAt(int dirFd, const std::string& name) {
   if (::unlinkat(dirFd, name.c_str(), 0) == 0 || errno == ENOENT) return {};
   if (errno != EISDIR && errno != EPERM) return sysError(errno, "remove '{}'", name);
-  UniqueFd sub(::openat(dirFd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!sub) return sysError(errno, "open directory '{}'", name);
-  UniqueFd listing(::fcntl(sub.get(), F_DUPFD_CLOEXEC, 0));
-  if (!listing) return sysError(errno, "duplicate descriptor of '{}'", name);
-  ORRERY_TRY_ASSIGN(const auto names, namesIn(std::move(listing), name));
-  for (const std::string& child : names) ORRERY_TRY(removeTreeAt(sub.get(), child));
+  const UniqueFd top(
+      ::openat(dirFd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!top) return sysError(errno, "open directory '{}'", name);
+  if (Status emptied = Emptier(top.get()).empty(); !emptied)
+    return wrap(std::move(emptied).error(), "in '{}'", name);
   if (::unlinkat(dirFd, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT)
     return sysError(errno, "remove directory '{}'", name);
   return {};

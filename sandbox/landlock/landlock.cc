@@ -92,8 +92,4 @@ Result<UniqueFd> makeRuleset(int abi, const std::vector<LandlockPath>& paths,
   return ruleset;
 }
 
-int restrictSelf(int ruleset) noexcept {
-  return ::syscall(SYS_landlock_restrict_self, ruleset, 0) != 0 ? errno : 0;
-}
-
 }  // namespace orrery

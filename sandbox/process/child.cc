@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/keyctl.h>
+#include <linux/openat2.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
@@ -23,6 +24,9 @@ namespace {
 constexpr int kFailed = 125;  // never seen: the parent reports the step instead
 constexpr unsigned long kUmask = 077;
 constexpr int kSignals = 64;  // _NSIG of x86-64 and arm64
+// Services go before their supervisor, and before most of the host, when memory is short
+// (proc_pid_oom_score_adj(5)).
+constexpr char kOomScore[] = "500";
 
 [[noreturn]] void quit() noexcept {
   for (;;) ::syscall(SYS_exit_group, kFailed);
@@ -72,6 +76,18 @@ class Child {
     check(::syscall(SYS_prctl, option, value, 0UL, 0UL, 0UL), step);
   }
 
+  // In the caller's procfs. `path` is ours; nobody can put anything in its way.
+  void writeProc(const char* path, const char* text, std::size_t size, ChildStep step,
+                 int tolerated = 0) noexcept {
+    open_how how{};
+    how.flags = O_WRONLY | O_CLOEXEC;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
+    const long fd = ::syscall(SYS_openat2, plan_.proc, path, &how, sizeof how);
+    check(fd, step);
+    if (::syscall(SYS_write, fd, text, size) < 0 && errno != tolerated) fail(step, errno);
+    check(::syscall(SYS_close, fd), step);
+  }
+
   void closeAll(const PlainSpan<ChildRange>& ranges) noexcept {
     for (std::size_t i = 0; i < ranges.size; ++i) {
       const ChildRange& range = ranges.data[i];
@@ -118,6 +134,8 @@ class Child {
     }
     // No controlling terminal, hence no TIOCSTI into the user's shell.
     check(::syscall(SYS_setsid), ChildStep::session);
+    // EACCES: it is higher already, and may not be lowered.
+    writeProc("self/oom_score_adj", kOomScore, sizeof kOomScore - 1, ChildStep::oomScore, EACCES);
   }
 
   void leaveParentsPowers() noexcept {
@@ -126,6 +144,9 @@ class Child {
       check(::syscall(SYS_write, plan_.cgroupTasks.data[i], "0", 1UL), ChildStep::cgroup, i);
     if (plan_.waitForCgroup) awaitParent();
     check(::syscall(SYS_unshare, CLONE_NEWCGROUP), ChildStep::cgroupNamespace);
+    // Entered by exec (Linux 6.3; before, by its children only). EINVAL: the kernel has none.
+    if (::syscall(SYS_unshare, CLONE_NEWTIME) < 0 && errno != EINVAL)
+      fail(ChildStep::timeNamespace, errno);
     // Before the user namespace, which denies setgroups.
     check(::syscall(SYS_setgroups, 0UL, nullptr), ChildStep::groups);
     if (!plan_.newUserNamespace) return;
@@ -135,6 +156,9 @@ class Child {
     prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, ChildStep::userNamespace);
     check(::syscall(SYS_setresuid, -1L, plan_.owner, -1L), ChildStep::userNamespace);
     check(::syscall(SYS_unshare, CLONE_NEWUSER), ChildStep::userNamespace);
+    // This file is the new namespace's own (user_namespaces(7)): in it, and in none below it,
+    // nobody makes another one, and with it capabilities, even where the filter should fail.
+    writeProc("sys/user/max_user_namespaces", "0", 1, ChildStep::noUserNamespaces);
     send(ChildStep::wantsMaps, 0, 0);
     awaitParent();
   }
@@ -165,6 +189,7 @@ class Child {
     }
     closeAll(plan_.closedLast);
     resetSignals();
+    isolateCore();
     installFilter();
   }
 
@@ -178,6 +203,15 @@ class Child {
     }
     const std::uint64_t none = 0;
     check(::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, kSetSize), ChildStep::signals);
+  }
+
+  // Where CPUs have siblings, no other program runs on one while we run on the other. EINVAL: the
+  // kernel has no core scheduling; ENODEV: no siblings.
+  void isolateCore() noexcept {
+    if (::syscall(SYS_prctl, PR_SCHED_CORE, PR_SCHED_CORE_CREATE, 0UL,
+                  PR_SCHED_CORE_SCOPE_THREAD_GROUP, 0UL) < 0 &&
+        errno != EINVAL && errno != ENODEV)
+      fail(ChildStep::coreCookie, errno);
   }
 
   void installFilter() noexcept {

@@ -24,10 +24,13 @@ enum class ChildStep : std::uint32_t {
   hostname,
   rlimit,  // index: the limit
   session,
+  oomScore,
   cgroup,  // index: the tree
   cgroupNamespace,
+  timeNamespace,
   groups,
   userNamespace,
+  noUserNamespaces,
   boundingSet,
   securebits,
   gid,
@@ -41,6 +44,7 @@ enum class ChildStep : std::uint32_t {
   descriptor,  // index: the move
   closeRest,
   signals,
+  coreCookie,
   seccomp,
   exec,
   // Not failures but requests to the parent, which answers each with one byte.
@@ -80,6 +84,7 @@ struct PlainSpan {  // std::span whose indexing is never checked, whatever the b
 
 struct ChildPlan {
   int sync = -1;
+  int proc = -1;   // O_PATH, the caller's procfs
   int netns = -1;  // -1: the clone made a new one
   int root = -1;
   PlainSpan<ChildMount> mounts{};

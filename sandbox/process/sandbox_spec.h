@@ -62,7 +62,7 @@ struct IdRange {
 struct SandboxLimits {
   std::uint64_t openFiles = 1024;
   std::uint64_t processes = 0;  // 0: left to the pids cgroup
-  std::uint64_t coreBytes = 0;
+  std::uint64_t fileBytes = 0;  // of the largest file that it may write; 0: no limit
   friend bool operator==(const SandboxLimits&, const SandboxLimits&) = default;
 };
 

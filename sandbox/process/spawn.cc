@@ -10,12 +10,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
 
 #include "sandbox/base/file.h"
+#include "sandbox/base/strings.h"
 #include "sandbox/caps/capability_set.h"
 #include "sandbox/landlock/landlock.h"
 #include "sandbox/namespaces/id_map.h"
+#include "sandbox/namespaces/procfs.h"
 #include "sandbox/namespaces/root.h"
 #include "sandbox/process/child.h"
 #include "sandbox/process/fd_map.h"
@@ -116,6 +119,7 @@ class Preparation {
     ORRERY_TRY_ASSIGN(const CapabilitySet capabilities,
                       CapabilitySet::fromNumbers(spec.capabilities));
     plan_.owner = owner.uid;
+    ORRERY_TRY_ASSIGN(proc_, openProcfs());
     ORRERY_TRY_ASSIGN(root_, prepareRoot(spec.root, owner));
     if (request_.landlock) {
       ORRERY_TRY_ASSIGN(landlock_, rulesetFor(root_));
@@ -133,6 +137,7 @@ class Preparation {
   const PreparedRoot& root() const { return root_; }
   const SocketPair& sync() const { return sync_; }
   const std::string& idMap() const { return idMap_; }
+  const UniqueFd& proc() const { return proc_; }
   const std::optional<UniqueFd>& cgroup() const { return cgroup_; }
   void closeChildEnd() { sync_.child.reset(); }
 
@@ -177,7 +182,7 @@ class Preparation {
   }
 
   std::vector<int> neededFds() const {
-    std::vector<int> needed{sync_.child.get()};
+    std::vector<int> needed{sync_.child.get(), proc_.get()};
     if (plan_.netns >= 0) needed.push_back(plan_.netns);
     if (landlock_) needed.push_back(landlock_.get());
     for (const PreparedMount& m : root_.mounts)
@@ -187,10 +192,22 @@ class Preparation {
     return needed;
   }
 
+  // Nobody may raise what is hard already.
+  static ChildLimit within(int resource, std::uint64_t wanted) {
+    rlimit present{};
+    if (::getrlimit(static_cast<__rlimit_resource_t>(resource), &present) != 0)
+      return ChildLimit{resource, wanted};
+    return ChildLimit{resource, std::min<std::uint64_t>(wanted, present.rlim_max)};
+  }
+
   void fillLimits() {
     const SandboxLimits& limits = request_.spec.limits;
     limits_.push_back(ChildLimit{RLIMIT_NOFILE, limits.openFiles});
-    limits_.push_back(ChildLimit{RLIMIT_CORE, limits.coreBytes});
+    // Zero would not keep its memory from a program that the host has for dumps: a limit of one
+    // byte is the kernel's word for that (fs/coredump.c), and too small for a file.
+    limits_.push_back(within(RLIMIT_CORE, 1));
+    limits_.push_back(
+        within(RLIMIT_FSIZE, limits.fileBytes != 0 ? limits.fileBytes : RLIM_INFINITY));
     if (limits.processes != 0) limits_.push_back(ChildLimit{RLIMIT_NPROC, limits.processes});
   }
 
@@ -200,6 +217,7 @@ class Preparation {
       mounts_.push_back(ChildMount{root_.mounts[i].mount.get(), root_.mounts[i].target.c_str()});
     fillLimits();
     plan_.sync = sync_.child.get();
+    plan_.proc = proc_.get();
     plan_.netns = request_.netns != nullptr ? request_.netns->get() : -1;
     first_ = rangesOf(gapsBetween(neededFds()));
     plan_.root = root_.mounts.front().mount.get();
@@ -226,6 +244,7 @@ class Preparation {
   CStrings arguments_;
   CStrings variables_;
   std::string idMap_;
+  UniqueFd proc_;
   PreparedRoot root_;
   UniqueFd landlock_;
   SocketPair sync_;
@@ -350,10 +369,18 @@ class Dialogue {
   }
 
   Status writeMaps() const {
-    const std::string proc = fmt::format("/proc/{}", child_.pid);
-    ORRERY_TRY(writeExisting(proc + "/uid_map", preparation_.idMap()));
-    ORRERY_TRY(writeExisting(proc + "/setgroups", "deny"));
-    return writeExisting(proc + "/gid_map", preparation_.idMap());
+    ORRERY_TRY(writeProc("uid_map", preparation_.idMap()));
+    ORRERY_TRY(writeProc("setgroups", "deny"));
+    return writeProc("gid_map", preparation_.idMap());
+  }
+
+  // The child is ours and not reaped, so the number is still its own.
+  Status writeProc(const char* name, const std::string& text) const {
+    const std::string path = fmt::format("{}/{}", child_.pid, name);
+    ORRERY_TRY_ASSIGN(const UniqueFd file, openBeneath(preparation_.proc().get(), path, O_WRONLY));
+    if (::write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
+      return sysError(errno, "write '{}' to '/proc/{}'", trim(text), path);
+    return {};
   }
 
   Status takeListener(int number) {

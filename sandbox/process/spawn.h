@@ -8,7 +8,8 @@
 //   child                                             parent
 //   setns(netns) · root, pivot_root, mounts, proc     cgroup.procs (v1; on v2 CLONE_INTO_CGROUP)
 //   chdir · hostname · umask · rlimits · setsid   <──  "go on"
-//   new cgroup ns · no groups · new user ns       ──>  uid_map, setgroups deny, gid_map
+//   new cgroup and time ns · no groups                 (a user ns in which no more are made)
+//   new user ns                                   ──>  uid_map, setgroups deny, gid_map
 //   ids · securebits · capabilities · keyring     <──  "go on"
 //   no_new_privs · PDEATHSIG · Landlock · fds     ──>  is alive, hence PDEATHSIG is armed in time
 //   seccomp · execve                              <──  "go on" (and takes the listener, if asked)
@@ -17,7 +18,7 @@
 // exec succeeded. PDEATHSIG comes after every change of credentials, since each one clears it.
 //
 // Privileges: root (CAP_SYS_ADMIN, SETUID, SETGID, SETPCAP, MKNOD, SYS_PTRACE for the listener) in
-// the caller's user namespace, /proc mounted. Linux 5.12 (mount_setattr).
+// the caller's user namespace, procfs at /proc. Linux 5.12 (mount_setattr).
 //
 // The service is pid 1 of its pid namespace: a signal that it has no handler for is ignored, except
 // SIGKILL and SIGSTOP (pid_namespaces(7)).

@@ -6,7 +6,7 @@ namespace orrery {
 namespace {
 
 std::string limitName(std::size_t index) {
-  constexpr const char* kNames[] = {"open files", "core size", "processes"};
+  constexpr const char* kNames[] = {"open files", "core size", "file size", "processes"};
   return index < std::size(kNames) ? kNames[index] : "?";
 }
 
@@ -46,14 +46,20 @@ std::string stepText(ChildStep step, std::size_t index, const SandboxSpec& spec,
       return fmt::format("limit {}", limitName(index));
     case ChildStep::session:
       return "make a session";
+    case ChildStep::oomScore:
+      return "write 'oom_score_adj'";
     case ChildStep::cgroup:
       return fmt::format("enter cgroup '{}'", spec.cgroup);
     case ChildStep::cgroupNamespace:
       return "make a cgroup namespace";
+    case ChildStep::timeNamespace:
+      return "make a time namespace";
     case ChildStep::groups:
       return "drop supplementary groups";
     case ChildStep::userNamespace:
       return "make a user namespace";
+    case ChildStep::noUserNamespaces:
+      return "forbid further user namespaces";
     case ChildStep::boundingSet:
       return "limit the capability bounding set";
     case ChildStep::securebits:
@@ -80,6 +86,8 @@ std::string stepText(ChildStep step, std::size_t index, const SandboxSpec& spec,
       return "close descriptors";
     case ChildStep::signals:
       return "reset signals";
+    case ChildStep::coreCookie:
+      return "ask for a core of its own";
     case ChildStep::seccomp:
       return fmt::format("install seccomp filter '{}'", spec.seccomp);
     case ChildStep::exec:

@@ -177,10 +177,19 @@ Status checkProgram(std::span<const sock_filter> program) {
 }
 
 std::uint32_t evaluate(std::span<const sock_filter> program, const seccomp_data& data) {
-  if (!checkProgram(program)) return SECCOMP_RET_KILL_PROCESS;
+  const auto checked = CheckedProgram::of(program);
+  return checked ? checked->run(data) : SECCOMP_RET_KILL_PROCESS;
+}
+
+Result<CheckedProgram> CheckedProgram::of(std::span<const sock_filter> program) {
+  ORRERY_TRY(checkProgram(program));
+  return CheckedProgram(program);
+}
+
+std::uint32_t CheckedProgram::run(const seccomp_data& data) const {
   Machine m;
   for (std::size_t pc = 0;; ++pc) {
-    const sock_filter& f = program[pc];
+    const sock_filter& f = program_[pc];
     switch (BPF_CLASS(f.code)) {
       case BPF_LD:
       case BPF_LDX:

@@ -21,4 +21,16 @@ Status checkProgram(std::span<const sock_filter> program);
 // answers SECCOMP_RET_KILL_PROCESS, whatever the call.
 std::uint32_t evaluate(std::span<const sock_filter> program, const seccomp_data& data);
 
+// The same for many calls: the program is checked once. Refers to the program, which must outlive
+// it.
+class CheckedProgram {
+ public:
+  static Result<CheckedProgram> of(std::span<const sock_filter> program);
+  std::uint32_t run(const seccomp_data& data) const;
+
+ private:
+  explicit CheckedProgram(std::span<const sock_filter> program) : program_(program) {}
+  std::span<const sock_filter> program_;
+};
+
 }  // namespace orrery

@@ -26,6 +26,15 @@ Result<std::span<const sock_filter>> embeddedProfile(std::string_view name) {
   return entry->program;
 }
 
+Result<std::span<const sock_filter>> embeddedReportingProfile(std::string_view name) {
+  ORRERY_TRY_ASSIGN(const embedded::Entry* entry, find(name));
+  return entry->reporting;
+}
+
+std::span<const EmbeddedSource> embeddedSources() {
+  return embedded::sources();
+}
+
 Result<std::string_view> embeddedTable(std::string_view name) {
   ORRERY_TRY_ASSIGN(const embedded::Entry* entry, find(name));
   return entry->table;

@@ -9,6 +9,8 @@
 namespace orrery {
 namespace {
 
+constexpr std::uint64_t kRareShare = 100;  // a call below one in so many is not hot
+
 bool contains(const std::vector<std::uint64_t>& values, std::uint64_t v) {
   return std::find(values.begin(), values.end(), v) != values.end();
 }
@@ -161,14 +163,32 @@ Status Flattener::checkAgainstDefault() const {
   return {};
 }
 
+// Whether arguments can change the outcome.
+bool dependsOnArguments(const FlatCall& call, const SeccompAction& fallback) {
+  const SeccompAction last =
+      call.clauses.back().when.empty() ? call.clauses.back().action : fallback;
+  return std::any_of(call.clauses.begin(), call.clauses.end(),
+                     [&](const FlatClause& c) { return c.action != last; });
+}
+
+// Measurements are the leaf's own: it is one program, its parents are shared by several.
 Status Flattener::resolveHot() {
   const Profile& leaf = *order_.back();
-  for (const std::string& call : leaf.hot) {
+  std::uint64_t total = 0;
+  for (const auto& counted : leaf.measured.calls) total += counted.second;
+  std::vector<std::pair<std::uint64_t, int>> hot;
+  for (const auto& [call, count] : leaf.measured.calls) {
     const auto number = syscallNumber(options_.arch, call);
     if (!isSyscallName(call) || (number && !calls_.contains(*number)))
-      return error("seccomp profile '{}': hot call '{}' has no rule", leaf.name, call);
-    if (number) out_.hot.push_back(*number);
+      return error("seccomp profile '{}': measured call '{}' has no rule", leaf.name, call);
+    if (!number || count < total / kRareShare) continue;
+    if (dependsOnArguments(calls_.at(*number), out_.defaultAction))
+      hot.emplace_back(count, *number);
   }
+  std::sort(hot.begin(), hot.end(), [](const auto& a, const auto& b) {
+    return a.first != b.first ? a.first > b.first : a.second < b.second;
+  });
+  for (const auto& entry : hot) out_.hot.push_back(entry.second);
   return {};
 }
 
@@ -182,7 +202,11 @@ Result<FlatProfile> Flattener::run(std::string_view name) {
   out_.name = std::string(name);
   out_.arch = options_.arch;
   out_.defaultAction = *leaf.defaultAction;
-  for (const Profile* profile : order_) ORRERY_TRY(addRules(*profile));
+  for (const Profile* profile : order_) {
+    ORRERY_TRY(addRules(*profile));
+    out_.exceptions.insert(out_.exceptions.end(), profile->exceptions.begin(),
+                           profile->exceptions.end());
+  }
   ORRERY_TRY(checkAgainstDefault());
   ORRERY_TRY(resolveHot());
   for (auto& entry : calls_) out_.calls.push_back(std::move(entry.second));
@@ -194,6 +218,16 @@ Result<FlatProfile> Flattener::run(std::string_view name) {
 Result<FlatProfile> flatten(const ProfileSet& set, std::string_view name,
                             const FlattenOptions& options) {
   return Flattener(set, options).run(name);
+}
+
+FlatProfile reportingRefusals(FlatProfile profile) {
+  using Kind = SeccompAction::Kind;
+  constexpr SeccompAction kNotify{Kind::notify, 0};
+  if (profile.defaultAction.kind != Kind::log) profile.defaultAction = kNotify;
+  for (FlatCall& call : profile.calls)
+    for (FlatClause& clause : call.clauses)
+      if (clause.action.kind == Kind::killProcess) clause.action = kNotify;
+  return profile;
 }
 
 const FlatClause* matchingClause(const FlatProfile& profile, int number,

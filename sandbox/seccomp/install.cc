@@ -19,4 +19,10 @@ int installSeccomp(std::span<const sock_filter> program, unsigned flags) noexcep
   return done < 0 ? -errno : static_cast<int>(done);
 }
 
+bool seccompCanListen() noexcept {
+  // Flags are checked before the program is fetched: EINVAL for an unknown one, else EFAULT.
+  const unsigned flags = kSeccompNewListener | kSeccompWaitKillableReceive;
+  return ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, nullptr) != 0 && errno == EFAULT;
+}
+
 }  // namespace orrery

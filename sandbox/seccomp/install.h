@@ -17,4 +17,7 @@ inline constexpr unsigned kSeccompWaitKillableReceive = 1U << 5;  // Linux 5.19
 // kSeccompWaitKillableReceive, or a notified call is restarted and notified again.
 int installSeccomp(std::span<const sock_filter> program, unsigned flags = 0) noexcept;
 
+// Whether the kernel has both flags, so that a filter can be installed with a listener.
+bool seccompCanListen() noexcept;
+
 }  // namespace orrery

@@ -3,14 +3,16 @@
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <iterator>
 
 #include "sandbox/base/file.h"
-#include "sandbox/seccomp/syscalls.h"
 
 namespace orrery {
 namespace {
@@ -51,8 +53,21 @@ bool SeccompListener::isPending(std::uint64_t id) const {
   return ::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
 }
 
-Result<bool> SeccompListener::answer(std::uint64_t id, std::int64_t value, int err) const {
-  seccomp_notif_resp response{};  // flags stay 0: never SECCOMP_USER_NOTIF_FLAG_CONTINUE
+SeccompListener::Ready SeccompListener::ready() const {
+  pollfd p{fd_.get(), POLLIN, 0};
+  if (::poll(&p, 1, 0) <= 0) return Ready::nothing;
+  if ((p.revents & POLLIN) != 0) return Ready::call;
+  return Ready::nobody;  // POLLHUP, Linux 5.9
+}
+
+Result<bool> SeccompListener::letGo(std::uint64_t id) const {
+  return answer(id, 0, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE);
+}
+
+Result<bool> SeccompListener::answer(std::uint64_t id, std::int64_t value, int err,
+                                     unsigned flags) const {
+  seccomp_notif_resp response{};
+  response.flags = flags;
   response.id = id;
   response.val = value;
   response.error = err;
@@ -87,12 +102,21 @@ Status SeccompListener::readMemory(const SeccompNotification& call, std::uint64_
   return {};
 }
 
-std::string toText(const SeccompNotification& call) {
+DecodedCall decode(const SeccompNotification& call) {
   const bool arm = call.arch == AUDIT_ARCH_AARCH64;
-  const auto& a = call.args;
-  return fmt::format("{}({:#x}, {:#x}, {:#x}, {:#x}, {:#x}, {:#x})",
-                     syscallName(arm ? SeccompArch::aarch64 : SeccompArch::x86_64, call.number),
-                     a[0], a[1], a[2], a[3], a[4], a[5]);
+  return decodeCall(arm ? SeccompArch::aarch64 : SeccompArch::x86_64, call.number, call.args);
+}
+
+std::string toText(const SeccompNotification& call) {
+  return toText(decode(call));
+}
+
+seccomp_data dataOf(const SeccompNotification& call) {
+  seccomp_data data{};
+  data.nr = call.number;
+  data.arch = call.arch;
+  std::copy(call.args.begin(), call.args.end(), std::begin(data.args));
+  return data;
 }
 
 }  // namespace orrery

@@ -2,14 +2,17 @@
 //
 // The listener's side. The caller waits for its descriptor to become readable (poll, libevent),
 // receives one notification, decides from the call's number and its *register* arguments, and
-// answers. SECCOMP_USER_NOTIF_FLAG_CONTINUE is not offered: between our look at the process and
-// the kernel's, a second thread can change every byte that a pointer argument points to. To permit
-// a call, do it on the caller's behalf and answer its return value.
+// answers. SECCOMP_USER_NOTIF_FLAG_CONTINUE is no answer to a call that was looked at: between our
+// look at the process and the kernel's, a second thread can change every byte that a pointer
+// argument points to. To permit a call, do it on the caller's behalf and answer its return value.
+// letGo() is for the learning mode alone, which lets calls pass *without* a look at anything but
+// their number.
 //
 // Needs no privilege but for readMemory(), which needs what ptrace(2) asks for. When the listener
 // is closed, pending and later calls answer ENOSYS.
 #pragma once
 
+#include <linux/seccomp.h>
 #include <sys/types.h>
 
 #include <array>
@@ -22,7 +25,7 @@
 
 #include "sandbox/base/fd.h"
 #include "sandbox/base/result.h"
-#include "sandbox/seccomp/profile.h"
+#include "sandbox/seccomp/decode.h"
 
 namespace orrery {
 
@@ -42,6 +45,11 @@ class SeccompListener {
 
   int fd() const { return fd_.get(); }
 
+  enum class Ready { call, nothing, nobody };
+  // Whether receive() would have something, without blocking. nobody: all processes under the
+  // filter have ended; the descriptor stays readable then, so stop watching it.
+  Ready ready() const;
+
   // Blocks if nothing is pending. Nothing: the caller was killed or interrupted meanwhile.
   Result<std::optional<SeccompNotification>> receive() const;
 
@@ -53,6 +61,9 @@ class SeccompListener {
   Result<bool> answerError(std::uint64_t id, int err) const;
   Result<bool> answerValue(std::uint64_t id, std::int64_t value) const;
 
+  // The kernel carries the call out as if the filter had allowed it. See above.
+  Result<bool> letGo(std::uint64_t id) const;
+
   // Copies `out.size()` bytes (at most 4096) at `address` of the calling process, and makes sure
   // that it was the caller whom they were read from. The bytes can change afterwards: decide from
   // the copy and act on the copy.
@@ -61,11 +72,14 @@ class SeccompListener {
 
  private:
   explicit SeccompListener(UniqueFd fd) : fd_(std::move(fd)) {}
-  Result<bool> answer(std::uint64_t id, std::int64_t value, int err) const;
+  Result<bool> answer(std::uint64_t id, std::int64_t value, int err, unsigned flags = 0) const;
   UniqueFd fd_;
 };
 
-// For events: "ioctl(7, 0x8922, 0xc000123, 0, 0, 0)".
+// For events: "ioctl(7, SIOCSIFMTU, 0xc000123)" (decode.h).
+DecodedCall decode(const SeccompNotification& call);
 std::string toText(const SeccompNotification& call);
+// What a program is asked about it.
+seccomp_data dataOf(const SeccompNotification& call);
 
 }  // namespace orrery

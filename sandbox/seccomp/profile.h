@@ -7,7 +7,12 @@
 //   schema  = 1
 //   extends = ["base", "net-common"]     # parents first; a child can only add, never take back
 //   default = "errno:EPERM"              # a file without one is a part, not a profile
-//   hot     = ["read", "write"]          # tested first, in this order
+//   [measured]                           # how often it makes which call, and how that was seen
+//   source = "strace -f -c of a transfer of 5 MB"
+//   calls  = { read = 3629, ioctl = 239 }
+//   [[exception]]                        # from a law of laws.h; one that is not needed is refused
+//   law = "netlink"
+//   why = "asks for its addresses"
 //   [[rule]]
 //   calls  = ["socket"]
 //   when   = [{ arg = 0, in = ["AF_INET", "AF_UNIX"] },                 # all must hold
@@ -33,6 +38,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "sandbox/base/result.h"
@@ -71,11 +77,26 @@ struct SeccompRule {
   std::size_t line = 0;  // in the text
 };
 
+// How often a program made its calls, when somebody counted.
+struct SeccompMeasured {
+  std::string source;  // how they were counted: tool, version, load
+  std::vector<std::pair<std::string, std::uint64_t>> calls;
+  friend bool operator==(const SeccompMeasured&, const SeccompMeasured&) = default;
+};
+
+struct SeccompException {
+  std::string law;  // of laws.h
+  std::string why;
+  std::string profile;   // the file that it stands in
+  std::size_t line = 0;  // and where
+};
+
 struct Profile {
   std::string name;
   std::vector<std::string> extends;
   std::optional<SeccompAction> defaultAction;
-  std::vector<std::string> hot;
+  SeccompMeasured measured;
+  std::vector<SeccompException> exceptions;
   std::vector<SeccompRule> rules;
 };
 
@@ -107,7 +128,13 @@ struct FlatProfile {
   SeccompArch arch = SeccompArch::x86_64;
   SeccompAction defaultAction;
   std::vector<FlatCall> calls;  // by number, ascending
-  std::vector<int> hot;         // numbers, the most frequent first
+  // Numbers of the calls to test first, the most frequent first. Only calls whose arguments decide
+  // and that are at least 1 % of what was measured: since Linux 5.11 the kernel keeps a bitmap of
+  // the calls that a filter allows whatever their arguments, and runs no filter for them
+  // (seccomp_cache_prepare() in kernel/seccomp.c), so for those no order can be better than
+  // another.
+  std::vector<int> hot;
+  std::vector<SeccompException> exceptions;
 };
 
 struct FlattenOptions {
@@ -120,6 +147,12 @@ struct FlattenOptions {
 // and redundant rules, `log` unless permitted.
 Result<FlatProfile> flatten(const ProfileSet& set, std::string_view name,
                             const FlattenOptions& options = {});
+
+// The same profile with every refusal handed to the listener (`notify`) in place of being carried
+// out by the kernel: what it would kill for, and what it refuses by its default. Rules that name an
+// errno keep it: they are answers that programs are known to expect. Whoever listens decides by the
+// original (see notify.h); with nobody there, the kernel answers ENOSYS.
+FlatProfile reportingRefusals(FlatProfile profile);
 
 // What the profile says about a call, by plain reading of the table; nullptr: the default. The
 // reference that compiled programs are tested against, and the reason to show for a refusal.

@@ -5,6 +5,7 @@
 #include <toml.hpp>
 
 #include "sandbox/base/strings.h"
+#include "sandbox/base/utf8.h"
 #include "sandbox/seccomp/constants.h"
 #include "sandbox/seccomp/profile.h"
 
@@ -46,6 +47,9 @@ class Reader {
   Status matcher(const toml::value& v, std::uint64_t width, SeccompCondition& out) const;
   Status checkUseful(const toml::value& v, const SeccompCondition& c) const;
   Result<SeccompRule> rule(const toml::value& v) const;
+  Result<SeccompMeasured> measured(const toml::value& v) const;
+  Result<std::vector<SeccompException>> exceptions(const toml::value& v) const;
+  Result<std::string> reason(const toml::value& v, std::string_view missing) const;
 
   std::string name_;
 };
@@ -218,9 +222,8 @@ Result<SeccompRule> Reader::rule(const toml::value& v) const {
   if (!v.contains("calls")) return at(v, "a rule needs 'calls'");
   ORRERY_TRY_ASSIGN(out.calls, texts(v.as_table().at("calls"), "calls"));
   if (out.calls.empty()) return at(v, "'calls' is empty");
-  if (!v.contains("why")) return at(v, "a rule needs 'why': who needs {}, for what", out.calls[0]);
-  ORRERY_TRY_ASSIGN(out.why, text(v.as_table().at("why"), "why"));
-  if (trim(out.why).empty()) return at(v, "'why' is empty");
+  ORRERY_TRY_ASSIGN(
+      out.why, reason(v, fmt::format("a rule needs 'why': who needs {}, for what", out.calls[0])));
   if (v.contains("action")) {
     ORRERY_TRY_ASSIGN(out.action, action(v.as_table().at("action")));
   }
@@ -235,8 +238,51 @@ Result<SeccompRule> Reader::rule(const toml::value& v) const {
   return out;
 }
 
+Result<std::string> Reader::reason(const toml::value& v, std::string_view missing) const {
+  if (!v.contains("why")) return at(v, "{}", missing);
+  ORRERY_TRY_ASSIGN(std::string why, text(v.as_table().at("why"), "why"));
+  if (trim(why).empty()) return at(v, "'why' is empty");
+  return why;
+}
+
+Result<SeccompMeasured> Reader::measured(const toml::value& v) const {
+  if (!v.is_table()) return at(v, "'measured' must be a table: [measured]");
+  ORRERY_TRY(checkKeys(v, {"source", "calls"}));
+  SeccompMeasured out;
+  if (!v.contains("source")) return at(v, "measured counts need 'source': how they were counted");
+  ORRERY_TRY_ASSIGN(out.source, text(v.as_table().at("source"), "source"));
+  if (!v.contains("calls") || !v.as_table().at("calls").is_table())
+    return at(v, "measured counts need 'calls', a table of names and counts");
+  for (const auto& [call, count] : v.as_table().at("calls").as_table()) {
+    ORRERY_TRY_ASSIGN(const std::int64_t n, number(count, call));
+    if (n <= 0) return at(count, "'{}' was counted {} times", call, n);
+    out.calls.emplace_back(call, static_cast<std::uint64_t>(n));
+  }
+  if (out.calls.empty() || out.calls.size() > kMaxNames)
+    return at(v, "{} calls were counted", out.calls.size());
+  std::sort(out.calls.begin(), out.calls.end());
+  return out;
+}
+
+Result<std::vector<SeccompException>> Reader::exceptions(const toml::value& v) const {
+  if (!v.is_array()) return at(v, "'exception' must be a list of tables: [[exception]]");
+  std::vector<SeccompException> out;
+  for (const toml::value& e : v.as_array()) {
+    if (!e.is_table()) return at(e, "'exception' must be a list of tables: [[exception]]");
+    ORRERY_TRY(checkKeys(e, {"law", "why"}));
+    SeccompException one;
+    one.profile = name_;
+    one.line = e.location().line();
+    if (!e.contains("law")) return at(e, "an exception needs 'law': from which one");
+    ORRERY_TRY_ASSIGN(one.law, text(e.as_table().at("law"), "law"));
+    ORRERY_TRY_ASSIGN(one.why, reason(e, "an exception needs 'why'"));
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
 Result<Profile> Reader::read(const toml::value& root) {
-  ORRERY_TRY(checkKeys(root, {"schema", "extends", "default", "hot", "rule"}));
+  ORRERY_TRY(checkKeys(root, {"schema", "extends", "default", "measured", "exception", "rule"}));
   const auto& table = root.as_table();
   if (!root.contains("schema")) return at(root, "'schema = 1' is missing");
   ORRERY_TRY_ASSIGN(const std::int64_t schema, number(table.at("schema"), "schema"));
@@ -246,8 +292,11 @@ Result<Profile> Reader::read(const toml::value& root) {
   if (root.contains("extends")) {
     ORRERY_TRY_ASSIGN(out.extends, texts(table.at("extends"), "extends"));
   }
-  if (root.contains("hot")) {
-    ORRERY_TRY_ASSIGN(out.hot, texts(table.at("hot"), "hot"));
+  if (root.contains("measured")) {
+    ORRERY_TRY_ASSIGN(out.measured, measured(table.at("measured")));
+  }
+  if (root.contains("exception")) {
+    ORRERY_TRY_ASSIGN(out.exceptions, exceptions(table.at("exception")));
   }
   if (root.contains("default")) {
     ORRERY_TRY_ASSIGN(const SeccompAction fallback, action(table.at("default")));
@@ -273,6 +322,9 @@ Result<Profile> readProfile(std::string_view name, std::string_view tomlText) {
   if (tomlText.size() > kMaxProfileText)
     return error("seccomp profile '{}': {} bytes; the limit is {}", name, tomlText.size(),
                  kMaxProfileText);
+  // toml11 3.7.1 reads outside of its text when a literal string is none.
+  if (const auto at = firstInvalidUtf8(tomlText))
+    return error("seccomp profile '{}': byte {} is not UTF-8", name, *at);
   const auto brackets =
       std::count_if(tomlText.begin(), tomlText.end(), [](char c) { return c == '[' || c == '{'; });
   if (brackets > kMaxBrackets)

@@ -4,8 +4,8 @@
 #include <string_view>
 
 #include "runtime/engine/file_journal.h"
-#include "runtime/engine/placement.h"
 #include "runtime/engine/incarnation.h"
+#include "runtime/engine/placement.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace orrery;

@@ -113,7 +113,7 @@ class Definitions(unittest.TestCase):
                 self.assertTrue(done.stderr)
 
     def test_no_such_router(self) -> None:
-        """A name that is unknown is a failure; 5 is for a router whose supervisor does not run."""
+        """A router that never was and one that was destroyed are the same to who asks: not running."""
         for arguments in (
             ("status", "galaxy0"),
             ("inspect", "galaxy0"),
@@ -126,7 +126,7 @@ class Definitions(unittest.TestCase):
         ):
             with self.subTest(arguments=arguments):
                 done = self.ctl(*arguments)
-                self.assertEqual((done.returncode, done.stdout), (1, ""), done.stderr)
+                self.assertEqual((done.returncode, done.stdout), (5, ""), done.stderr)
                 self.assertIn("no router 'galaxy0'", done.stderr)
 
     def test_nothing_runs(self) -> None:

@@ -245,10 +245,18 @@ class Control(KillTest):
         linux.run(["nft", "flush", "ruleset"], lan)
         rules = "table ip t { chain p { type nat hook postrouting priority 100; masquerade; }; }"
         linux.run(["nft", "-f", "-"], lan, rules)
+        # Even so nothing would pass the port: the router upstream does not know who is behind it.
+        mac = "02:00:00:00:00:c8"
+        linux.run(
+            ["nft", "-f", "-"],
+            upstream,
+            f'add element bridge orrery clients {{ "leak" . {mac} . 10.0.0.200 }}\n'
+            f'add element bridge orrery ports {{ "leak" . {mac} }}\n',
+        )
         linux.ip_batch(
             lan,
             [
-                f"link add leak type veth peer name leak netns {upstream}",
+                f"link add leak address {mac} type veth peer name leak netns {upstream}",
                 "address add 10.0.0.200/24 dev leak",
                 "link set leak up",
             ],

@@ -14,6 +14,7 @@ class DestroyCommand final : public Command {
     line.words("NAME", names_, Completes::routers, "Routers", false);
     line.flag("--all", all_, "Every router of this host");
     line.flag("-f,--force", force_, "Also routers that others use as uplink");
+    line.flag("--keep-state", keepState_, "Leave what survives reboots: tor's guards");
   }
 
   CommandResult run(CommandContext& context) override {
@@ -30,6 +31,7 @@ class DestroyCommand final : public Command {
     }
     DestroyOptions options;
     options.force = force_ || all_;
+    options.keepState = keepState_;
     EngineProgress progress(context.console);
     auto report = context.operations.destroy(routers, options, progress);
     progress.finish();
@@ -41,6 +43,7 @@ class DestroyCommand final : public Command {
   std::vector<std::string> names_;
   bool all_ = false;
   bool force_ = false;
+  bool keepState_ = false;
 };
 
 }  // namespace

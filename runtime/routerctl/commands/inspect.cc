@@ -24,6 +24,7 @@ class InspectCommand final : public Command {
   }
   void declare(CommandLine& line) override {
     line.word("NAME", name_, Completes::routers, "Router");
+    line.flag("--bytecode", bytecode_, "Also the seccomp programs, as section 'bytecode'");
     line.words("SECTION", sections_, Completes::sections, "Only these; none: all", false);
   }
 
@@ -34,10 +35,14 @@ class InspectCommand final : public Command {
       if (section == nullptr) return unknownSection(name);
       chosen.push_back(section);
     }
-    if (chosen.empty())
-      for (const InspectSection& section : inspectSections()) chosen.push_back(&section);
+    const bool all = chosen.empty();
+    if (all)
+      for (const InspectSection& section : inspectSections())
+        if (!section.onlyByName) chosen.push_back(&section);
+    if (bytecode_) chosen.push_back(findSection("bytecode"));
     ORRERY_TRY_ASSIGN(const RouterId id, findRouter(context.root, name_));
-    const InspectTarget target = inspectTarget(context.root, id);
+    InspectTarget target = inspectTarget(context.root, id);
+    target.brief = all;
     return context.console.mode().json ? document(context.console, target, chosen)
                                        : text(context.console, target, chosen);
   }
@@ -91,6 +96,7 @@ class InspectCommand final : public Command {
 
   std::string name_;
   std::vector<std::string> sections_;
+  bool bytecode_ = false;
 };
 
 }  // namespace

@@ -27,6 +27,9 @@ class PipePool {
   // For a pipe that still holds bytes: it is closed.
   void discard(Pipe pipe);
 
+  std::size_t inUse() const { return inUse_; }
+  std::size_t spare() const { return spare_.size(); }
+
  private:
   std::size_t limit_;
   std::size_t inUse_ = 0;

@@ -113,6 +113,20 @@ void addMounts(std::vector<std::string>& lines) {
   }
 }
 
+template <class Predicate>
+void awaitRtnl(const std::string& netns, const std::string& what, Predicate reached) {
+  const NetnsFd fd = must(openNetns(netns));
+  RtnlMonitor monitor = must(RtnlMonitor::open(fd));
+  Rtnl rtnl = must(Rtnl::open(fd));
+  constexpr int kPatienceMs = 5000;
+  while (!reached(rtnl)) {
+    pollfd ready{monitor.fd(), POLLIN, 0};
+    if (::poll(&ready, 1, kPatienceMs) != 1)
+      throw std::runtime_error(what + " neither comes nor goes");
+    (void)must(monitor.read());
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> linksOf(Rtnl& rtnl) {
@@ -165,16 +179,13 @@ std::vector<std::string> snapshot() {
 }
 
 void awaitLink(const std::string& netns, const std::string& name, Presence wanted) {
-  const NetnsFd fd = must(openNetns(netns));
-  RtnlMonitor monitor = must(RtnlMonitor::open(fd));
-  Rtnl rtnl = must(Rtnl::open(fd));
-  constexpr int kPatienceMs = 5000;
-  while (must(findLink(rtnl, ifName(name))).has_value() != (wanted == Presence::there)) {
-    pollfd ready{monitor.fd(), POLLIN, 0};
-    if (::poll(&ready, 1, kPatienceMs) != 1)
-      throw std::runtime_error(name + " neither comes nor goes");
-    (void)must(monitor.read());
-  }
+  awaitRtnl(netns, name, [&](Rtnl& rtnl) {
+    return must(findLink(rtnl, ifName(name))).has_value() == (wanted == Presence::there);
+  });
+}
+
+void awaitLinks(const std::string& netns, const std::vector<std::string>& wanted) {
+  awaitRtnl(netns, "a link", [&](Rtnl& rtnl) { return linksOf(rtnl) == wanted; });
 }
 
 Mac Nic::address() {

@@ -31,6 +31,9 @@ std::vector<std::string> processes();
 enum class Presence { there, gone };
 void awaitLink(const std::string& netns, const std::string& name, Presence wanted);
 
+// Waits until these are all the links that are there.
+void awaitLinks(const std::string& netns, const std::vector<std::string>& wanted);
+
 // A veth end "eth1" in the host's namespace stands in for a NIC; the other end, "wire", is up.
 class Nic {
  public:

@@ -11,6 +11,7 @@
 
 #include "netns/nic/nic.h"
 #include "netns/observe/snapshot.h"
+#include "routers/firewall/firewall.h"
 #include "runtime/control/paths.h"
 #include "runtime/engine/file_journal.h"
 #include "runtime/engine/kernel_world.h"
@@ -168,11 +169,9 @@ class Plans : public ::testing::TestWithParam<Chain> {
   }
 
   void expectAsBefore(const std::string& when) {
-    if (chain().size() > 1)
-      awaitLink(chain()[chain().size() - 2].first.id.text(), spec().id.name, Presence::gone);
+    if (chain().size() > 1) awaitLinks(chain()[chain().size() - 2].first.id.text(), portsBefore_);
     if (chain().size() == 1) must(removeEmptyNetnsDirectory());
     ASSERT_TRUE(same(before_, snapshot())) << when;
-    ASSERT_EQ(uplinkLinks(), portsBefore_) << when;
   }
 
   const CgroupTree cgroups_ = must(CgroupTree::probe());
@@ -211,7 +210,6 @@ class Observer {
     return *found;
   }
 
-  void there(const DirectoryResource&) { FAIL() << "no router has one"; }
   void there(const FileResource& r) {
     struct stat st {};
     ASSERT_EQ(::lstat(r.path.c_str(), &st), 0);
@@ -245,6 +243,11 @@ class Observer {
     EXPECT_EQ(port.master, link(r.portNetns, *r.portBridge).index);
     EXPECT_EQ(port.isolated, r.portIsolated);
     EXPECT_EQ(port.peerIndex, inner.index);
+    ASSERT_TRUE(r.address);
+    NftSocket nft = must(NftSocket::open(at(r.portNetns).netns));
+    const auto known = must(dumpCountedRuleset(nft)).elements;
+    for (const nft::SetElement& entry : guardEntries({r.portName, r.mac, *r.address}))
+      EXPECT_EQ(std::ranges::count(known, entry), 1) << "the guard at the port";
   }
   void there(const NicResource& r) {
     EXPECT_EQ(link(r.netns, r.name).mac, r.mac);
@@ -355,6 +358,27 @@ TEST_P(Plans, ADeathWhileItIsRemovedIsCompletedByTheNext) {
     }
   }
   EXPECT_GT(k, 3u);
+}
+
+// The kernel may take its time with the namespace: who is cut off, and whose name is free, is
+// decided when the removal returns.
+TEST_P(Plans, RemovedItIsCutOffAndItsNameIsFree) {
+  if (chain().size() == 1) return;  // its NIC is back: expectAsBefore
+  const std::string above = chain()[chain().size() - 2].first.id.text();
+  must(run(creation(), spec().id));
+  // Held, so that nothing of it ends by itself.
+  const NetnsFd held = must(openNetns(uplinkNetns(spec())));
+  Rtnl rtnl = must(Rtnl::open(must(openNetns(above))));
+  const int port = must(findLink(rtnl, ifName(spec().id.name)))->index;
+  must(clear(spec()));
+  for (const Link& link : must(listLinks(rtnl))) {
+    EXPECT_NE(link.name, spec().id.name);
+    if (link.index == port) {
+      EXPECT_FALSE(link.up || link.carrier) << link.name;
+    }
+  }
+  must(run(creation(), spec().id));  // at once
+  must(clear(spec()));
 }
 
 // A supervisor that was killed leaves services whose own end is still under way.

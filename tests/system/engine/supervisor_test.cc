@@ -1,4 +1,7 @@
 // Supervisors: start, stop, death, adoption, restart.
+#include <unistd.h>
+
+#include "routers/services/service_spec.h"
 #include "tests/system/engine/supervised.h"
 
 namespace orrery::test {
@@ -66,6 +69,35 @@ TEST_F(Supervised, ThePortalAnswersAndVanishes) {
 
   EXPECT_EQ(routerctl("destroy", "galaxy3").code, 0);
   EXPECT_FALSE(pathExists(paths_.portalDir));
+}
+
+// --- what dnsmasq is told
+// --------------------------------------------------------------------------
+
+// The end of a process with an inotify instance waits for grace periods, and each destroy for it.
+std::size_t inotifyInstances(pid_t pid) {
+  std::size_t found = 0;
+  const std::string directory = fmt::format("/proc/{}/fd", pid);
+  for (const std::string& number : must(listDirectory(directory))) {
+    char target[256] = {};
+    if (::readlink((directory + "/" + number).c_str(), target, sizeof target - 1) > 0 &&
+        std::string_view(target) == "anon_inode:inotify")
+      ++found;
+  }
+  return found;
+}
+
+TEST_F(Supervised, DnsmasqIsToldOfReservationsAndWatchesNothing) {
+  spawn();
+  const std::string path = dnsmasqHostsPath(universe_);
+  Watch watch(path.substr(0, path.rfind('/')));
+  const auto told = [&] {
+    return readFile(path).value_or("").find("10.0.0.2\n") != std::string::npos;
+  };
+  EXPECT_TRUE(watch.until(told)) << readFile(path).value_or("");
+  EXPECT_EQ(inotifyInstances(status().services.at(0).pid), 0u);
+  ASSERT_EQ(routerctl("destroy", "galaxy3").code, 0);
+  EXPECT_TRUE(watch.until([&] { return !told(); })) << readFile(path).value_or("");
 }
 
 // --- deaths

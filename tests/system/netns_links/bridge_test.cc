@@ -27,7 +27,10 @@ TEST(Bridge, ForwardsAtOnceAndNothingSpecial) {
                       EXPECT_EQ(data.value<std::uint32_t>(IFLA_BR_STP_STATE), 0u);
                       EXPECT_EQ(data.value<std::uint8_t>(IFLA_BR_VLAN_FILTERING).value_or(0), 0);
                       EXPECT_EQ(data.value<std::uint8_t>(IFLA_BR_MCAST_SNOOPING), 0);
-                      EXPECT_EQ(data.value<std::uint16_t>(IFLA_BR_GROUP_FWD_MASK), 0);
+                      // To the hooks with them, not past.
+                      EXPECT_EQ(data.value<std::uint16_t>(IFLA_BR_GROUP_FWD_MASK), 0xfff8);
+                      const auto options = data.value<br_boolopt_multi>(IFLA_BR_MULTI_BOOLOPT);
+                      EXPECT_TRUE(options && (options->optval & 1u << BR_BOOLOPT_NO_LL_LEARN) != 0);
                       seen = true;
                       return {};
                     }));

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 
+#include "netns/link/link.h"
 #include "tests/system/netns_nft/lab.h"
 #include "tests/unit/routers/firewall/samples.h"
 
@@ -19,6 +20,17 @@ using lab::run;
 
 constexpr int kSoon = 2000;  // ms: for what must come
 constexpr int kNever = 300;  // ms: for what must not; what drops it is proved by its counter
+
+// Makes the bridge's guard know who is behind a port.
+void admit(NftSocket& nft, const std::string& port, const NetnsFd& client,
+           const std::string& address) {
+  Rtnl rtnl = Rtnl::open(client).value();
+  const auto link = findLink(rtnl, IfName::parse("eth0").value()).value();
+  const Status admitted =
+      addToSets(nft, guardEntries({IfName::parse(port).value(), link->mac,
+                                   parseIpv4(address.substr(0, address.find('/'))).value()}));
+  EXPECT_TRUE(admitted) << admitted.error().message;
+}
 
 // client (10.0.0.9) - "universe0" [router] uplink - (198.51.100.9) wan
 struct Chain {
@@ -38,6 +50,7 @@ struct Chain {
     run(router, "ip link add " + bridge + " type bridge && ip link set " + bridge +
                     " up && ip addr add " + lanAddress + " dev " + bridge);
     lab::connect(router, "port", client, "eth0");
+    admit(nft, "port", client, clientAddress);
     run(router, "ip link set port master " + bridge);
     run(client, "ip addr add " + clientAddress + " dev eth0 && ip route add default via " +
                     lanAddress.substr(0, lanAddress.find('/')));
@@ -99,10 +112,17 @@ TEST(Packets, TheOutsideReachesNothing) {
 
 TEST(Packets, ASpoofedSourceIsDropped) {
   Chain chain = direct();
-  run(chain.client, "ip addr add 203.0.113.5/32 dev eth0");
+  // It asks for the router's MAC in its own name, or the guard would stop it there.
+  run(chain.client,
+      "sysctl -qw net.ipv4.conf.all.arp_announce=2; ip addr add 203.0.113.5/32 dev eth0");
   run(chain.wan, "ip addr add 10.0.0.77/32 dev eth0");
   const UniqueFd server = lab::udpSocket(chain.wan, "198.51.100.9", 7000);
   const UniqueFd spoofer = lab::udpSocket(chain.client, "203.0.113.5", 6000);
+  lab::udpSend(spoofer, "198.51.100.9", 7000, "spoofed");
+  EXPECT_EQ(lab::udpReceive(server, kNever), "");
+  EXPECT_TRUE(grows(chain.nft, "spoofed-ip", 0));
+  // The second wall: were that address known at the port, the router would not take it either.
+  admit(chain.nft, "port", chain.client, "203.0.113.5");
   lab::udpSend(spoofer, "198.51.100.9", 7000, "spoofed");
   EXPECT_EQ(lab::udpReceive(server, kNever), "");
   EXPECT_TRUE(grows(chain.nft, "spoofed-source", 0));
@@ -133,6 +153,7 @@ TEST(Packets, ClientsAreStrangersUnlessTheyMayTalk) {
     Chain chain(spec, "ens1", true, "10.0.0.1/24", "10.0.0.9/24");
     const NetnsFd other = lab::makeNetns();
     lab::connect(chain.router, "port2", other, "eth0");
+    admit(chain.nft, "port2", other, "10.0.0.10");
     run(chain.router, "ip link set port2 master universe0");
     run(other, "ip addr add 10.0.0.10/24 dev eth0");
     const UniqueFd listener = lab::tcpListener(other, 80);

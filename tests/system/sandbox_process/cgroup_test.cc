@@ -150,6 +150,40 @@ TEST(Cgroup, UnifiedTree) {
   EXPECT_FALSE(pathExists(layout.unified + "/orrery"));
 }
 
+// No machine of v1 has controllers to give to v2 as well, so this tree is of plain files: that the
+// right words go to the right files, in an order that the kernel's rules allow (a controller is
+// handed down before the group that uses it is made; cgroups(7)). Plain files keep what is written
+// last.
+TEST(Cgroup, UnifiedTreeHandsItsControllersDown) {
+  char directory[] = "/tmp/orrery-unified-XXXXXX";
+  ASSERT_NE(::mkdtemp(directory), nullptr);
+  const std::string root = directory;
+  const std::string groups[] = {root, root + "/orrery", root + "/orrery/network0",
+                                root + "/orrery/network0/star0"};
+  for (const std::string& group : groups) {
+    ASSERT_TRUE(makeDirectories(group));
+    ASSERT_TRUE(writeFileAtomic(group + "/cgroup.subtree_control", ""));
+  }
+  ASSERT_TRUE(writeFileAtomic(root + "/cgroup.controllers", "cpuset cpu io memory pids\n"));
+  for (const char* file : {"/memory.max", "/pids.max", "/cpuset.cpus"})
+    ASSERT_TRUE(writeFileAtomic(groups[3] + file, ""));
+  CgroupLayout layout;
+  layout.version = CgroupLayout::Version::v2;
+  layout.unified = root;
+  const auto tree = CgroupTree::withLayout(layout);
+  ASSERT_TRUE(tree) << tree.error().message;
+  const Status created = tree->create("network0/star0", CgroupLimits{"0", 32 << 20, 16});
+  ASSERT_TRUE(created) << created.error().message;
+  EXPECT_EQ(*readFile(groups[3] + "/memory.max"), "33554432");
+  EXPECT_EQ(*readFile(groups[3] + "/pids.max"), "16");
+  EXPECT_EQ(*readFile(groups[3] + "/cpuset.cpus"), "0");
+  for (int i = 0; i < 3; ++i)
+    EXPECT_EQ(*readFile(groups[i] + "/cgroup.subtree_control"), "+cpuset") << groups[i];
+  // The leaf has processes, so it may hand down nothing (no internal processes, cgroups(7)).
+  EXPECT_EQ(*readFile(groups[3] + "/cgroup.subtree_control"), "");
+  EXPECT_TRUE(removeTree(root));
+}
+
 TEST(Cgroup, MissingControllerIsNamed) {
   CgroupLayout layout;
   layout.version = CgroupLayout::Version::v2;

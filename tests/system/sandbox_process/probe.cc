@@ -240,6 +240,7 @@ std::string aboutSelf(const std::string& q) {
   if (q == "signals") return signalState();
   if (q == "nofile") return limitOf(RLIMIT_NOFILE);
   if (q == "core") return limitOf(RLIMIT_CORE);
+  if (q == "fsize") return limitOf(RLIMIT_FSIZE);
   if (q == "nproc") return limitOf(RLIMIT_NPROC);
   if (q == "env") return variables();
   if (q == "cwd") {
@@ -274,6 +275,7 @@ std::string attempt(const std::string& q) {
   }
   if (q == "mknod") return verdict(::mknod("/tmp/kmem", S_IFCHR | 0600, ::makedev(1, 2)));
   if (q == "sethostname") return verdict(::sethostname("evil", 4));
+  if (q == "unshare-user") return verdict(::unshare(CLONE_NEWUSER));
   if (q == "chroot") return verdict(::chroot("/tmp"));
   if (q == "setgroups") return verdict(::syscall(SYS_setgroups, 0, nullptr));
   if (q == "setuid0") return verdict(::syscall(SYS_setresuid, 0, 0, 0));

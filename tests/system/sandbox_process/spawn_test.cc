@@ -20,7 +20,8 @@ namespace orrery::test {
 namespace {
 
 TEST(Spawn, EveryNamespaceIsItsOwn) {
-  const std::vector<std::string> kinds = {"pid", "mnt", "ipc", "uts", "cgroup", "net", "user"};
+  const std::vector<std::string> kinds = {"pid",    "mnt", "ipc",  "uts",
+                                          "cgroup", "net", "user", "time"};
   std::vector<std::string> questions;
   for (const std::string& kind : kinds) questions.push_back("ns:" + kind);
   const ProbeRun run = runProbe(probeSpec(questions));
@@ -174,20 +175,25 @@ TEST(Spawn, OnlyTheNamedDescriptorsAreOpen) {
 
 TEST(Spawn, ProcessSettings) {
   (void)::signal(SIGPIPE, SIG_IGN);
-  SandboxSpec spec = probeSpec(
-      {"pid", "umask", "signals", "nofile", "core", "nproc", "nofile+", "env", "cwd", "host"});
+  SandboxSpec spec =
+      probeSpec({"pid", "umask", "signals", "nofile", "core", "fsize", "nproc", "nofile+", "env",
+                 "cwd", "host", "read:/proc/self/oom_score_adj", "unshare-user"});
   spec.environment = {"A=1", "B=two"};
   spec.workingDirectory = "/tmp";
   spec.hostname = "galaxy0";
-  spec.limits = SandboxLimits{100, 7, 0};
+  spec.limits = SandboxLimits{100, 7, 4096};
   const Answers a = runProbe(spec).answers;
   (void)::signal(SIGPIPE, SIG_DFL);
   EXPECT_EQ(a.at("pid"), "1 1");
   EXPECT_EQ(a.at("umask"), "63");
   EXPECT_EQ(a.at("signals"), "ignored=0 blocked=0");
   EXPECT_EQ(a.at("nofile"), "100/100");
-  EXPECT_EQ(a.at("core"), "0/0");
+  // Not 0, which still lets a dump go to the host's program for it (kernel.core_pattern).
+  EXPECT_EQ(a.at("core"), "1/1");
+  EXPECT_EQ(a.at("fsize"), "4096/4096");
   EXPECT_EQ(a.at("nproc"), "7/7");
+  EXPECT_EQ(a.at("read:/proc/self/oom_score_adj"), "500;");
+  EXPECT_EQ(a.at("unshare-user"), "ENOSPC");  // not even without a filter
   EXPECT_EQ(a.at("nofile+"), "EPERM");
   EXPECT_EQ(a.at("env"), "A=1;B=two;");
   EXPECT_EQ(a.at("cwd"), "/tmp");

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -78,6 +79,8 @@ INSTANTIATE_TEST_SUITE_P(
         Attempt{"ptrace", "wireguard-go", SYS_ptrace, {0}, 0, SIGSYS},
         Attempt{"ioUring", "tor", SYS_io_uring_setup, {}, 0, SIGSYS},
         Attempt{"tiocsti", "openvpn", SYS_ioctl, {0, TIOCSTI}, 0, SIGSYS},
+        Attempt{"outlivingTheSupervisor", "tor", SYS_prctl, {PR_SET_PDEATHSIG, 0}, EPERM, 0},
+        Attempt{"outlivingItAsOurOwn", "tproxy", SYS_prctl, {PR_SET_PDEATHSIG, 0}, 0, SIGSYS},
         Attempt{"secondFilter", "tor", SYS_seccomp, {}, EPERM, 0},
         Attempt{"notifyWithoutSupervisor", "wireguard-go", SYS_ioctl, {0, 0x8922}, ENOSYS, 0},
         Attempt{"ownProgram", "tproxy", SYS_socket, {AF_INET, SOCK_DGRAM, 0}, 0, SIGSYS}),

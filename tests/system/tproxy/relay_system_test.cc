@@ -1,12 +1,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include <array>
 #include <thread>
 
+#include "runtime/tproxy/listeners.h"
 #include "test_net.h"
 
 namespace orrery::tproxy::testing {
@@ -48,8 +51,15 @@ TEST(TproxyRelay, ServerMaySpeakFirst) {
   EXPECT_EQ(receiveSome(fd.get(), 1), "x");
 }
 
+// It sleeps and is woken for much at once, not for each packet (sent in 65536 bytes here).
+void expectFewWakeUps(const ProxyProcess& proxy, std::uint64_t before, std::uint64_t bytes) {
+  constexpr std::uint64_t kMegabyte = 1'000'000;
+  EXPECT_LE(proxy.contextSwitches() - before, 64 * bytes / kMegabyte);
+}
+
 TEST(TproxyRelay, HundredMegabytesDown) {
   TorNet t;
+  const std::uint64_t before = t.proxy->contextSwitches();
   const UniqueFd fd = dialFrom(t.net.clients[0], "198.51.100.7", kSource);
   std::uint64_t at = 0;
   std::uint64_t wrong = 0;
@@ -58,6 +68,7 @@ TEST(TproxyRelay, HundredMegabytesDown) {
   }
   EXPECT_EQ(at, kSourceBytes);
   EXPECT_EQ(wrong, 0u);
+  expectFewWakeUps(*t.proxy, before, kSourceBytes);
 }
 
 void uploadAndCheck(TorNet& t) {
@@ -80,6 +91,17 @@ TEST(TproxyRelay, HundredMegabytesUpThenHalfClose) {
   EXPECT_TRUE(t.proxy->statsBecome([](const auto& s) { return s["ends"]["finished"] == 1; }));
   EXPECT_EQ(t.proxy->stats()["bytes_up"], kSourceBytes);
   EXPECT_EQ(t.proxy->stats()["copies"], 0);
+}
+
+// Accepted sockets inherit it.
+TEST(TproxyListeners, DoNotPaceTheirClients) {
+  TestNet net;
+  auto listeners = openListeners(net.empty);
+  ASSERT_TRUE(listeners);
+  std::array<char, 16> name{};
+  socklen_t size = name.size();
+  ASSERT_EQ(::getsockopt(listeners->tcp.get(), IPPROTO_TCP, TCP_CONGESTION, name.data(), &size), 0);
+  EXPECT_STREQ(name.data(), "reno");
 }
 
 TEST(TproxyRelay, WithoutPipesBytesAreCopied) {
@@ -115,6 +137,8 @@ TEST(TproxyRelay, ThousandAtOnce) {
               "hello " + std::to_string(10'000 + i));
   }
   EXPECT_EQ(t.proxy->stats()["open"], 1000);
+  // What stays open after this test's own: a few empty pipes for whoever comes next.
+  EXPECT_LE(t.proxy->pipes(), 16u) << "an idle connection has none";
   open.clear();
   EXPECT_TRUE(t.proxy->statsBecome([](const auto& s) { return s["open"] == 0; }));
 }

@@ -15,7 +15,9 @@
 
 #include <array>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "runtime/tproxy/listeners.h"
 #include "sandbox/base/file.h"
@@ -210,6 +212,17 @@ std::uint64_t ProxyProcess::contextSwitches() const {
     return count;
   }
   return 0;
+}
+
+std::size_t ProxyProcess::pipes() const {
+  std::set<std::string> ends;  // both ends of a pipe have one name
+  for (const auto& fd :
+       std::filesystem::directory_iterator("/proc/" + std::to_string(pid_) + "/fd")) {
+    std::error_code gone;
+    const std::string name = std::filesystem::read_symlink(fd.path(), gone).string();
+    if (name.rfind("pipe:", 0) == 0) ends.insert(name);
+  }
+  return ends.size();
 }
 
 std::chrono::nanoseconds ProxyProcess::processorTime() const {

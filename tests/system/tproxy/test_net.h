@@ -57,7 +57,8 @@ class ProxyProcess {
   bool statsBecome(const std::function<bool(const nlohmann::json&)>& holds);
   std::uint64_t contextSwitches() const;  // voluntary ones: each wake-up ends in one
   std::chrono::nanoseconds processorTime() const;
-  int closeControl();                     // returns the exit status
+  std::size_t pipes() const;  // that it has open
+  int closeControl();         // returns the exit status
 
  private:
   nlohmann::json line();

@@ -114,7 +114,22 @@ inline std::vector<Rule> everyBridgeRule() {
       {{EtherType{{ethertype::kIpv4, ethertype::kArp}}, Accept{}}, "", true},
       {{EtherType{{0x8100}, true}}, "", false},
       {{Protocol{{ethertype::kIpv4}}, Address{Side::source, {net("10.0.0.0/24")}}}, "", false},
+      {{EtherType{{ethertype::kIpv4}},
+        InSet{"clients", {KeyPart::inputName, KeyPart::etherSource, KeyPart::ipSource}, false},
+        Accept{}},
+       "client",
+       false},
+      {{InSet{"ports", {KeyPart::inputName, KeyPart::etherSource}, true}, Drop{}}, "mac", true},
+      {{EtherType{{ethertype::kArp}}, Payload{PayloadBase::network, 0, {0, 1, 8, 0, 6, 4}, false},
+        InSet{"clients", {KeyPart::inputName, KeyPart::arpSenderMac, KeyPart::arpSenderIp}, false}},
+       "arp",
+       true},
+      {{EtherType{{ethertype::kIpv4}}, ShorterThan{20}, Drop{}}, "runt", true},
   };
+}
+inline std::vector<NamedSet> everySet() {
+  return {{"clients", {KeyType::ifName, KeyType::etherAddress, KeyType::ipv4Address}, 256},
+          {"ports", {KeyType::ifName, KeyType::etherAddress}, 0}};
 }
 
 inline Ruleset everyExpr() {
@@ -140,6 +155,7 @@ inline Ruleset everyExpr() {
   bridge.chains.push_back({"frames",
                            base(ChainType::filter, Hook::prerouting, priority::kBridgeFilter),
                            everyBridgeRule()});
+  bridge.sets = everySet();
   Table netdev{Family::netdev, kTableName, {}};
   netdev.chains.push_back({"port",
                            Base{ChainType::filter, Hook::ingress, 0, Policy::drop, "lo"},

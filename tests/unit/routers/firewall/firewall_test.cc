@@ -193,6 +193,62 @@ TEST(Firewall, ATunnelledNamespaceForwardsByTheTunnelOnly) {
   }
 }
 
+// Of what a port's client sends, nothing is accepted that is not tied to who is known to be there.
+TEST(Firewall, EveryFrameThatAPortMayPassIsTiedToItsOwner) {
+  for (const auto& sample : samples::all()) {
+    const Chain* guard = chainOf(sample.ruleset, Family::bridge, "prerouting");
+    if (guard == nullptr) {
+      EXPECT_NE(sample.name.find(".egress"), std::string::npos) << sample.name;
+      continue;
+    }
+    EXPECT_TRUE(has<Accept>(guard->rules.front())) << "an honest packet's way is one rule";
+    for (const Rule& rule : guard->rules) {
+      if (!accepts(rule)) continue;
+      bool port = false, mac = false;
+      for (const Expr& expr : rule.exprs)
+        if (const auto* match = std::get_if<InSet>(&expr)) {
+          EXPECT_FALSE(match->negated);
+          const auto names = [&](KeyPart part) {
+            return std::find(match->key.begin(), match->key.end(), part) != match->key.end();
+          };
+          port = port || names(KeyPart::inputName);
+          mac = mac || names(KeyPart::etherSource);
+        }
+      EXPECT_TRUE(port && mac) << sample.name << ": " << rule.comment;
+    }
+  }
+}
+
+TEST(Firewall, AnOwnerIsTwoElementsOfTheSetsThatTheGuardAsks) {
+  const PortOwner owner{IfName::parse("c0a010107").value(), Mac{{0, 0, 0x10, 1, 1, 7}},
+                        samples::ip("10.1.1.7")};
+  const auto entries = guardEntries(owner);
+  ASSERT_EQ(entries.size(), 2u);
+  const Ruleset ruleset = lanRuleset(samples::star());
+  const Table* table = tableOf(ruleset, Family::bridge);
+  for (const SetElement& entry : entries) {
+    EXPECT_EQ(entry.family, Family::bridge);
+    const auto set = std::find_if(table->sets.begin(), table->sets.end(),
+                                  [&](const NamedSet& s) { return s.name == entry.set; });
+    ASSERT_NE(set, table->sets.end()) << entry.set;
+    ASSERT_EQ(set->key.size(), entry.key.size());
+    for (std::size_t i = 0; i < entry.key.size(); ++i)
+      EXPECT_EQ(static_cast<std::size_t>(set->key[i]), entry.key[i].index());
+  }
+}
+
+TEST(Firewall, OnlyALanWithDhcpHearsWhoHasNoAddress) {
+  RouterSpec spec = samples::star();
+  for (const bool dhcp : {true, false}) {
+    if (!dhcp) spec.lan.dhcp.reset();
+    const Ruleset ruleset = lanRuleset(spec);
+    const Chain* guard = chainOf(ruleset, Family::bridge, "prerouting");
+    EXPECT_EQ(std::any_of(guard->rules.begin(), guard->rules.end(),
+                          [](const Rule& rule) { return rule.comment == "dhcp"; }),
+              dhcp);
+  }
+}
+
 TEST(Firewall, ClientsTalkOnlyWhereTheDefinitionSaysSo) {
   RouterSpec spec = samples::galaxyDirect();
   for (const bool talk : {false, true}) {

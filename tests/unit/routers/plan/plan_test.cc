@@ -29,13 +29,14 @@ std::vector<Sample> samples() {
 }
 
 std::ptrdiff_t indexOf(const Plan& plan, const std::string& wanted) {
-  const auto found = std::ranges::find_if(
-      plan, [&](const Step& s) { return s.after && key(*s.after) == wanted; });
+  const auto found =
+      std::ranges::find_if(plan, [&](const Step& s) { return s.after && key(*s.after) == wanted; });
   return found == plan.end() ? -1 : found - plan.begin();
 }
 
 TEST(Plan, OfWhatIsThereIsEmpty) {
-  for (const Sample& s : samples()) EXPECT_TRUE(makePlan(s.resources, s.resources).empty()) << s.name;
+  for (const Sample& s : samples())
+    EXPECT_TRUE(makePlan(s.resources, s.resources).empty()) << s.name;
 }
 
 TEST(Plan, CreatesEverythingInOrder) {
@@ -58,8 +59,7 @@ TEST(Plan, ResourcesHaveKeysOfTheirOwn) {
 
 TEST(Plan, InverseTwiceIsTheStep) {
   for (const Sample& s : samples())
-    for (const Step& step : makePlan(s.resources, {}))
-      EXPECT_EQ(inverse(inverse(step)), step);
+    for (const Step& step : makePlan(s.resources, {})) EXPECT_EQ(inverse(inverse(step)), step);
 }
 
 TEST(Plan, FailureAtAnyStepLeavesTheWorldAsItWas) {
@@ -155,27 +155,120 @@ TEST(Plan, ClosesBeforeItConnects) {
   }
 }
 
+bool leadsOut(const Resource& r) {
+  const auto* up = std::get_if<LinkUpResource>(&r);
+  return std::holds_alternative<NicResource>(r) || std::holds_alternative<VethResource>(r) ||
+         (up != nullptr && up->name.str() != "lo");
+}
+
 // Teardown: what leads out is closed, or given back, while the rules still stand.
 TEST(Plan, RemovesWhatLeadsOutBeforeTheNamespace) {
   for (const Sample& s : samples()) {
     const Plan plan = makePlan({}, s.resources);
-    std::ptrdiff_t lastLink = -1;
-    std::ptrdiff_t firstNetns = static_cast<std::ptrdiff_t>(plan.size());
-    bool rulesetRemoved = false;
-    for (std::size_t i = 0; i < plan.size(); ++i) {
-      const Resource& r = *plan[i].before;
-      const auto at = static_cast<std::ptrdiff_t>(i);
-      if (std::holds_alternative<NicResource>(r) || std::holds_alternative<LinkUpResource>(r))
-        lastLink = std::max(lastLink, at);
-      if (std::holds_alternative<NetnsResource>(r)) firstNetns = std::min(firstNetns, at);
-      rulesetRemoved = rulesetRemoved || std::holds_alternative<RulesetResource>(r);
+    std::set<std::string> closed;
+    bool namespaceGone = false;
+    for (const Step& step : plan) {
+      const Resource& r = *step.before;
+      if (std::holds_alternative<NetnsResource>(r)) namespaceGone = true;
+      EXPECT_EQ(step.goesAlong, netnsOf(r) != nullptr) << toText(r);
+      if (netnsOf(r) == nullptr) continue;
       // Each request waits for the lock that the kernel cleans up under: none that is of no use.
-      const auto* up = std::get_if<LinkUpResource>(&r);
-      EXPECT_FALSE(up != nullptr && up->name.str() == "lo") << s.name;
+      EXPECT_TRUE(leadsOut(r)) << s.name << ": " << toText(r);
+      EXPECT_FALSE(namespaceGone) << s.name << ": " << toText(r);
+      const bool first = closed.insert(*netnsOf(r) + "/" + linkOf(r)->str()).second;
+      // A NIC is down already when it is given back, in case that fails.
+      EXPECT_TRUE(first || std::holds_alternative<NicResource>(r)) << s.name << ": " << toText(r);
     }
-    EXPECT_FALSE(rulesetRemoved) << s.name;
-    EXPECT_GE(lastLink, 0) << s.name;
+    for (const Resource& r : s.resources)
+      if (leadsOut(r)) {
+        EXPECT_TRUE(closed.contains(*netnsOf(r) + "/" + linkOf(r)->str())) << toText(r);
+      }
   }
+}
+
+// A restart that replaces a router's egress can be undone, so nothing is shut that cannot be opened
+// again.
+TEST(Plan, ShutsNoPortOfARouterThatLivesOn) {
+  const RouterSpec universe = test::universeSpec();
+  const auto before = desiredState(test::openvpnSpec(), test::behind(universe, "10.0.0.2"));
+  RouterSpec direct = test::openvpnSpec();
+  direct.egress = DirectEgress{};
+  const auto after = desiredState(direct, test::behind(universe, "10.0.0.2"));
+  for (const Step& step : makePlan(after, before)) {
+    const bool veth = step.before && std::holds_alternative<VethResource>(*step.before);
+    EXPECT_FALSE(veth && step.goesAlong) << toText(step);
+  }
+}
+
+// --- sets
+// ---------------------------------------------------------------------------------------
+
+std::vector<std::vector<Resource>> have(const std::vector<Sample>& set) {
+  std::vector<std::vector<Resource>> all;
+  for (const Sample& s : set) all.push_back(s.resources);
+  return all;
+}
+
+TEST(SetRemoval, KeepsTheOrderOfEachRoutersOwnPlan) {
+  const auto set = samples();
+  std::vector<Plan> plans(set.size());
+  for (SetStep& step : makeRemoval(have(set))) plans.at(step.router).push_back(step.step);
+  for (std::size_t i = 0; i < set.size(); ++i)
+    EXPECT_EQ(plans[i], makePlan({}, set[i].resources)) << set[i].name;
+}
+
+// No process may outlive its links, and no change of a link may wait for the kernel's end of a
+// namespace: that is what a thousand routers would do for a thousand times.
+TEST(SetRemoval, GoesInStages) {
+  int stage = 0;
+  for (const SetStep& step : makeRemoval(have(samples()))) {
+    const Resource& r = *step.step.before;
+    int own = stage;
+    if (std::holds_alternative<SupervisorResource>(r)) own = 0;
+    if (netnsOf(r) != nullptr) own = 1;
+    if (std::holds_alternative<NetnsResource>(r)) own = 2;
+    if (std::holds_alternative<CgroupResource>(r)) own = 3;
+    EXPECT_GE(own, stage) << toText(step.step);
+    stage = own;
+  }
+  EXPECT_EQ(stage, 3);
+}
+
+TEST(SetRemoval, LeavesNothingFromAnyCut) {
+  const auto set = samples();
+  const std::size_t steps = makeRemoval(have(set)).size();
+  for (std::size_t cut = 0; cut <= steps; ++cut) {
+    std::vector<FakeWorld> worlds(set.size());
+    for (std::size_t i = 0; i < set.size(); ++i) worlds[i].present = set[i].resources;
+    FakeJournal journal;
+    const auto carryOut = [&](std::size_t most) {
+      std::vector<std::vector<Resource>> left;
+      for (const FakeWorld& world : worlds) left.push_back(world.present);
+      for (const SetStep& step : makeRemoval(left)) {
+        if (most-- == 0) return;
+        ASSERT_TRUE(executeStep(step.step, worlds[step.router], journal));
+      }
+    };
+    carryOut(cut);  // and then it is killed
+    carryOut(steps);
+    for (const FakeWorld& world : worlds) EXPECT_TRUE(world.present.empty()) << "cut at " << cut;
+  }
+}
+
+// What a destroy of many asks the kernel for is a multiple of this, and each request can wait.
+TEST(SetRemoval, TouchesTwoLinksOfARouterBehindAnother) {
+  const auto direct =
+      desiredState(test::directSpec(), test::behind(test::universeSpec(), "10.0.0.3"));
+  constexpr std::size_t kRouters = 5;
+  const auto removal = makeRemoval(std::vector<std::vector<Resource>>(kRouters, direct));
+  const auto links = std::ranges::count_if(
+      removal, [](const SetStep& step) { return linkOf(*step.step.before) != nullptr; });
+  EXPECT_EQ(links, static_cast<std::ptrdiff_t>(2 * kRouters));  // its port, its bridge
+}
+
+TEST(SetRemoval, OfNothingIsEmpty) {
+  EXPECT_TRUE(makeRemoval({}).empty());
+  EXPECT_TRUE(makeRemoval({{}, {}}).empty());
 }
 
 TEST(Plan, ReplacesInPlaceWhatChanged) {

@@ -43,6 +43,7 @@ std::string describe(const ServiceSpec& service) {
   for (const int capability : sandbox.capabilities) out << " " << capability;
   out << "\nseccomp " << sandbox.seccomp << (service.listensForViolations ? ", with a listener" : "")
       << "\ncgroup " << sandbox.cgroup << "\nopen files " << sandbox.limits.openFiles
+      << "\nlargest file " << sandbox.limits.fileBytes
       << "\ndies with its supervisor " << (sandbox.dieWithParent ? "yes" : "no") << "\n";
   describeRoot(out, sandbox.root);
   for (const ServiceDirectory& directory : service.directories)

@@ -22,6 +22,7 @@ RouterState fullState() {
   state.egress.dns = {Ipv4{0x09090909}, Ipv4{0x01010101}};
   state.egress.exitHint = "198.51.100.7";
   state.services = {{"tor", 4712, ServicePhase::waiting, 3, "killed by SIGKILL"}};
+  state.warnings = {"seccomp learns"};
   return state;
 }
 

@@ -53,6 +53,7 @@ TEST(AttachmentRecord, RoundTripAndPortName) {
   a.interface = IfName::parse("eth0").value();
   a.mac = parseMac("00:00:10:01:01:07").value();
   a.clientInode = 4026531840;
+  a.tap = true;
   EXPECT_EQ(a.port.str(), "c0a010107");
   EXPECT_EQ(parseAttachment(toText(a)).value(), a);
   EXPECT_FALSE(parseAttachment("{}"));

@@ -23,7 +23,11 @@ TEST(Cli, UsageErrorsHaveCodeTwoAndSayWhatIsWrong) {
       {{"exec", "galaxy0"}, "a program is expected"},
       {{"exec", "galaxy0", "--"}, "a program is expected"},
       {{"list", "--", "x"}, "takes no program after '--'"},
-      {{"attach", "galaxy0"}, "one of --netns and --pid is expected"},
+      {{"attach", "galaxy0"}, "one of --netns, --pid and --tap is expected"},
+      {{"attach", "galaxy0", "--netns", "a", "--tap", "b"}, "one of --netns, --pid and --tap"},
+      {{"attach", "galaxy0", "--tap", "a", "--dhcp"}, "not for --tap"},
+      {{"attach", "galaxy0", "--tap", "a", "--name", "b"}, "not for --tap"},
+      {{"attach", "galaxy0", "--netns", "a", "--mac", "02::"}, "--mac is for --tap"},
       {{"detach", "galaxy0"}, "one of PORT, --netns and --all is expected"},
       {{"inspect", "galaxy0", "linkz"}, "did you mean 'links'?"},
       {{"init", "planet"}, "expected universe, galaxy or star"},
@@ -59,6 +63,19 @@ TEST(Cli, ErrorsAreJsonWhereAskedFor) {
   EXPECT_EQ((*json)["also"].asArray()->size(), 1u);
 }
 
+TEST(Cli, WithoutPrivilegeRootIsAdvised) {
+  FakeOperations operations;
+  Error e;
+  e.err = EPERM;
+  e.message = "enter a network namespace: Operation not permitted";
+  operations.gcResult = tl::unexpected<Error>(e);
+  const CliRun plain = runFake({"gc"}, operations, Privilege::none);
+  EXPECT_EQ(plain.code, 4);
+  EXPECT_EQ(plain.err, "routerctl: " + e.message + "; this needs root: call routerctl by sudo\n");
+  // Root that may not (in a container) is not helped by sudo.
+  EXPECT_EQ(runFake({"gc"}, operations).err, "routerctl: " + e.message + "\n");
+}
+
 TEST(Cli, GlobalFlagsBeforeAndBehindTheCommand) {
   for (const auto& arguments : {std::vector<std::string>{"--json", "list"}, {"list", "--json"}}) {
     const CliRun run = runFake(arguments);
@@ -67,9 +84,9 @@ TEST(Cli, GlobalFlagsBeforeAndBehindTheCommand) {
   }
 }
 
-TEST(Cli, UnknownRoutersAreAFailure) {
+TEST(Cli, UnknownRoutersDoNotRun) {
   const CliRun run = runFake({"status", "galaxy0"});
-  EXPECT_EQ(run.code, 1);
+  EXPECT_EQ(run.code, 5);
   EXPECT_EQ(run.err, "routerctl: no router 'galaxy0': 'routerctl list' shows what is there\n");
 }
 

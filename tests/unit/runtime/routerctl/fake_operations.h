@@ -61,10 +61,16 @@ struct CliRun {
   std::string err;
 };
 
-inline CliRun runFake(const std::vector<std::string>& arguments, FakeOperations operations = {}) {
+enum class Privilege { none, root };
+
+inline CliRun runFake(const std::vector<std::string>& arguments, FakeOperations operations = {},
+                      Privilege privilege = Privilege::root) {
   MemoryStream out, err;
   Console console(out.get(), err.get(), ConsoleMode{});
-  CommandContext context{.console = console, .operations = operations, .root = "/nonexistent"};
+  CommandContext context{.console = console,
+                         .operations = operations,
+                         .privileged = privilege == Privilege::root,
+                         .root = "/nonexistent"};
   CliRun run;
   run.code = runCli(allCommands(), arguments, context);
   run.out = out.text();

@@ -22,5 +22,20 @@ TEST(NotRunning, ExitCodesByTheReason) {
   EXPECT_EQ(notRunning({"n", "r"}, denied).value().code, 4);
 }
 
+TEST(AfterDeath, NothingRunsAndNothingIsWell) {
+  RouterState state;
+  state.supervisorPid = 7;
+  state.progress = StartProgress{50, "half"};
+  state.ladder = {{"lan", RungState::ok, "up"}, {"tunnel", RungState::failed, "no answer"}};
+  state.services = {{"tor", 8, ServicePhase::running, 2, "exit 1"}};
+  const RouterState left = afterDeath(state);
+  EXPECT_EQ(left.supervisorPid, 0);
+  EXPECT_FALSE(left.progress);
+  EXPECT_EQ(left.ladder, (std::vector<Rung>{{"lan", RungState::pending, ""},
+                                            {"tunnel", RungState::failed, "no answer"}}));
+  EXPECT_EQ(left.services,
+            (std::vector<ServiceState>{{"tor", 0, ServicePhase::stopped, 2, "exit 1"}}));
+}
+
 }  // namespace
 }  // namespace orrery

@@ -6,12 +6,15 @@
 #include <linux/bpf_common.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <random>
 #include <set>
 
 #include "sandbox/seccomp/bpf_eval.h"
 #include "sandbox/seccomp/dump.h"
+#include "sandbox/seccomp/embedded.h"
+#include "sandbox/seccomp/syscalls.h"
 #include "support.h"
 
 namespace orrery {
@@ -110,16 +113,18 @@ Args randomArgs(Dice& dice, const FlatCall& call) {
   return args;
 }
 
-void expectSame(const FlatProfile& p, const std::vector<sock_filter>& program, Dice& dice,
+void expectSame(const FlatProfile& p, const std::vector<sock_filter>& code, Dice& dice,
                 int perCall) {
+  const auto checked = CheckedProgram::of(code);
+  ASSERT_TRUE(checked) << checked.error().message;
   for (const FlatCall& call : p.calls)
     for (int i = 0; i < perCall; ++i) {
       const Args args = randomArgs(dice, call);
-      ASSERT_EQ(evaluate(program, callData(call.number, args)), expected(p, call.number, args))
+      ASSERT_EQ(checked->run(callData(call.number, args)), expected(p, call.number, args))
           << p.name << ": " << call.name << " " << call.number;
     }
   for (int number = 0; number < 500; ++number)
-    ASSERT_EQ(evaluate(program, callData(number)), expected(p, number, {})) << number;
+    ASSERT_EQ(checked->run(callData(number)), expected(p, number, {})) << number;
 }
 
 TEST(Compile, AgreesWithTheTableForRandomProfiles) {
@@ -134,24 +139,54 @@ TEST(Compile, AgreesWithTheTableForRandomProfiles) {
   }
 }
 
-class ShippedProfile : public ::testing::TestWithParam<const char*> {};
+// A shipped profile in one of its two forms.
+struct Form {
+  std::string name;
+  bool reporting;
+};
+void PrintTo(const Form& form, std::ostream* out) {
+  *out << form.name << (form.reporting ? " reporting" : "");
+}
+
+std::vector<Form> allForms() {
+  std::vector<Form> out;
+  for (const std::string_view name : embeddedProfileNames())
+    for (const bool reporting : {false, true}) out.push_back(Form{std::string(name), reporting});
+  return out;
+}
+
+class ShippedProfile : public ::testing::TestWithParam<Form> {
+ protected:
+  FlatProfile flat() const {
+    FlatProfile p = test::x86Profile(test::shippedSet(), GetParam().name);
+    return GetParam().reporting ? reportingRefusals(std::move(p)) : p;
+  }
+};
 
 TEST_P(ShippedProfile, CompilesToWhatItsTableSays) {
-  const FlatProfile p = test::x86Profile(test::shippedSet(), GetParam());
+  const FlatProfile p = flat();
   const auto program = compile(p);
   ASSERT_TRUE(program) << program.error().message;
   Dice dice(4711);
   expectSame(p, *program, dice, 150);
 }
 
-// Which outcomes of which jumps a call takes; only for what compile() writes.
-void visit(const std::vector<sock_filter>& program, const seccomp_data& data,
-           std::vector<char>& taken) {
+// The instructions that a call runs, and which outcomes of which jumps it takes. An interpreter of
+// its own, for the few instructions that compile() writes.
+struct Coverage {
+  explicit Coverage(std::size_t size) : executed(size), taken(size * 2) {}
+  std::vector<char> executed;
+  std::vector<char> taken;
+};
+
+void visit(const std::vector<sock_filter>& program, const seccomp_data& data, Coverage& seen) {
   std::array<std::uint32_t, sizeof(seccomp_data) / 4> words{};
   std::memcpy(words.data(), &data, sizeof data);
   std::uint32_t a = 0;
-  for (std::size_t pc = 0; BPF_CLASS(program[pc].code) != BPF_RET; ++pc) {
-    const sock_filter& f = program[pc];
+  for (std::size_t pc = 0;; ++pc) {
+    const sock_filter& f = program.at(pc);
+    seen.executed.at(pc) = 1;
+    if (BPF_CLASS(f.code) == BPF_RET) return;
     if (BPF_CLASS(f.code) == BPF_LD) a = words.at(f.k / 4);
     if (BPF_CLASS(f.code) == BPF_ALU) a &= f.k;
     if (BPF_CLASS(f.code) != BPF_JMP) continue;
@@ -162,49 +197,115 @@ void visit(const std::vector<sock_filter>& program, const seccomp_data& data,
     const bool yes = BPF_OP(f.code) == BPF_JEQ   ? a == f.k
                      : BPF_OP(f.code) == BPF_JGE ? a >= f.k
                                                  : (a & f.k) != 0;
-    taken[pc * 2 + (yes ? 1 : 0)] = 1;
+    seen.taken.at(pc * 2 + (yes ? 1 : 0)) = 1;
     pc += yes ? f.jt : f.jf;
   }
 }
 
-// No dead code: every jump goes both ways for some call.
-TEST_P(ShippedProfile, HasNoBranchThatNoCallTakes) {
-  const FlatProfile p = test::x86Profile(test::shippedSet(), GetParam());
+// No dead code: some call runs each instruction, and every jump goes both ways. And at every step
+// program and table agree, so the equivalence is shown with full coverage.
+TEST_P(ShippedProfile, AgreesWithItsTableOverEveryInstructionAndBranch) {
+  const FlatProfile p = flat();
   const auto program = compile(p);
   ASSERT_TRUE(program) << program.error().message;
-  std::vector<char> taken(program->size() * 2);
-  visit(*program, callData(0, {}, AUDIT_ARCH_I386), taken);
-  visit(*program, callData(-1), taken);
-  for (int number = 0; number < 500; ++number) visit(*program, callData(number), taken);
+  const auto checked = CheckedProgram::of(*program);
+  ASSERT_TRUE(checked) << checked.error().message;
+  Coverage seen(program->size());
+  const auto run = [&](int number, const Args& args) {
+    visit(*program, callData(number, args), seen);
+    ASSERT_EQ(checked->run(callData(number, args)), expected(p, number, args)) << number;
+  };
+  visit(*program, callData(0, {}, AUDIT_ARCH_I386), seen);
+  visit(*program, callData(-1), seen);
+  for (int number = 0; number < 500; ++number) ASSERT_NO_FATAL_FAILURE(run(number, {}));
   Dice dice(4711);
   for (const FlatCall& call : p.calls)
     for (int i = 0; i < 4000; ++i)
-      visit(*program, callData(call.number, randomArgs(dice, call)), taken);
+      ASSERT_NO_FATAL_FAILURE(run(call.number, randomArgs(dice, call)));
   for (std::size_t pc = 0; pc < program->size(); ++pc) {
     const std::uint16_t code = (*program)[pc].code;
+    EXPECT_EQ(seen.executed[pc], 1) << pc << "\n" << toBytecodeText(*program);
     if (BPF_CLASS(code) != BPF_JMP || BPF_OP(code) == BPF_JA) continue;
     for (const bool outcome : {false, true})
-      EXPECT_EQ(taken[pc * 2 + (outcome ? 1 : 0)], 1) << pc << (outcome ? " yes" : " no") << "\n"
-                                                      << toBytecodeText(*program);
+      EXPECT_EQ(seen.taken[pc * 2 + (outcome ? 1 : 0)], 1)
+          << pc << (outcome ? " yes" : " no") << "\n"
+          << toBytecodeText(*program);
+  }
+}
+
+// What the kernel's bitmap is made from (seccomp_is_const_allow() in kernel/seccomp.c, Linux 5.11):
+// whether the filter allows a call by its number and architecture alone.
+bool isConstantlyAllowed(const std::vector<sock_filter>& program, int number) {
+  std::uint32_t a = 0;
+  for (std::size_t pc = 0;; ++pc) {
+    const sock_filter& f = program.at(pc);
+    switch (BPF_CLASS(f.code)) {
+      case BPF_LD:
+        if (f.k == offsetof(seccomp_data, nr))
+          a = static_cast<std::uint32_t>(number);
+        else if (f.k == offsetof(seccomp_data, arch))
+          a = AUDIT_ARCH_X86_64;
+        else
+          return false;
+        break;
+      case BPF_ALU:
+        a &= f.k;
+        break;
+      case BPF_RET:
+        return f.k == SECCOMP_RET_ALLOW;
+      default:
+        pc += BPF_OP(f.code) == BPF_JA ? f.k
+              : (BPF_OP(f.code) == BPF_JEQ   ? a == f.k
+                 : BPF_OP(f.code) == BPF_JGE ? a >= f.k
+                                             : (a & f.k) != 0)
+                  ? f.jt
+                  : f.jf;
+    }
+  }
+}
+
+// So every measured call is cheap: free of the filter, or among the first to be tested.
+TEST_P(ShippedProfile, AnswersMeasuredCallsFirstOrByTheKernelsBitmap) {
+  const ProfileSet set = test::shippedSet();
+  const FlatProfile p = flat();
+  const auto program = compile(p);
+  ASSERT_TRUE(program) << program.error().message;
+  std::uint64_t total = 0;
+  for (const auto& counted : set.at(p.name).measured.calls) total += counted.second;
+  for (const auto& [call, count] : set.at(p.name).measured.calls) {
+    const auto number = syscallNumber(SeccompArch::x86_64, call);
+    ASSERT_TRUE(number) << call;
+    const bool hot = std::find(p.hot.begin(), p.hot.end(), *number) != p.hot.end();
+    const bool rare = count * 100 < total;
+    EXPECT_TRUE(hot || rare || isConstantlyAllowed(*program, *number)) << call;
+    EXPECT_FALSE(hot && isConstantlyAllowed(*program, *number)) << call;
+  }
+  if (!p.hot.empty()) {
+    // arch, nr, x32, then the hot ones in their order; far targets cost a jump more.
+    for (std::size_t i = 0; i < p.hot.size(); ++i)
+      EXPECT_TRUE(std::any_of(program->begin(), program->begin() + 8 + 3 * static_cast<long>(i),
+                              [&](const sock_filter& f) {
+                                return f.code == (BPF_JMP | BPF_JEQ | BPF_K) &&
+                                       f.k == static_cast<std::uint32_t>(p.hot[i]);
+                              }))
+          << p.hot[i];
   }
 }
 
 TEST_P(ShippedProfile, CompilesForTheOtherArchitecture) {
-  const auto p = flatten(test::shippedSet(), GetParam(), {.arch = SeccompArch::aarch64});
+  const auto p = flatten(test::shippedSet(), GetParam().name, {.arch = SeccompArch::aarch64});
   ASSERT_TRUE(p) << p.error().message;
-  const auto program = compile(*p);
+  const auto program = compile(GetParam().reporting ? reportingRefusals(*p) : *p);
   ASSERT_TRUE(program) << program.error().message;
   EXPECT_EQ(evaluate(*program, callData(221, {}, AUDIT_ARCH_AARCH64)), SECCOMP_RET_ALLOW);
   EXPECT_EQ(evaluate(*program, callData(59, {}, AUDIT_ARCH_X86_64)), SECCOMP_RET_KILL_PROCESS);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, ShippedProfile,
-                         ::testing::Values("dnsmasq", "openvpn", "tor", "tproxy", "udhcpc",
-                                           "wireguard-go"),
+INSTANTIATE_TEST_SUITE_P(All, ShippedProfile, ::testing::ValuesIn(allForms()),
                          [](const auto& test) {
-                           std::string name = test.param;
+                           std::string name = test.param.name;
                            std::replace(name.begin(), name.end(), '-', '_');
-                           return name;
+                           return name + (test.param.reporting ? "Reporting" : "");
                          });
 
 FlatProfile simple() {

@@ -21,12 +21,12 @@ std::string when(const std::string& condition) {
 const std::string kHead = "schema = 1\ndefault = \"errno:EPERM\"\n";
 
 TEST(Flatten, PutsParentsFirstAndEachOnce) {
-  const auto set = setOf(
-      {{"base", "schema = 1\n" + rule("ioctl", when("arg = 1, eq = \"TIOCSTI\"") +
-                                                   "\naction = \"kill_process\"")},
-       {"left", "schema = 1\nextends = [\"base\"]\n" + rule("read")},
-       {"right", "schema = 1\nextends = [\"base\"]\n" + rule("write")},
-       {"leaf", "extends = [\"left\", \"right\"]\nhot = [\"write\"]\n" + kHead + rule("ioctl")}});
+  const auto set =
+      setOf({{"base", "schema = 1\n" + rule("ioctl", when("arg = 1, eq = \"TIOCSTI\"") +
+                                                         "\naction = \"kill_process\"")},
+             {"left", "schema = 1\nextends = [\"base\"]\n" + rule("read")},
+             {"right", "schema = 1\nextends = [\"base\"]\n" + rule("write")},
+             {"leaf", "extends = [\"left\", \"right\"]\n" + kHead + rule("ioctl")}});
   const auto flat = flatten(set, "leaf", {.arch = SeccompArch::x86_64});
   ASSERT_TRUE(flat) << flat.error().message;
   ASSERT_EQ(flat->calls.size(), 3U);
@@ -36,12 +36,40 @@ TEST(Flatten, PutsParentsFirstAndEachOnce) {
   ASSERT_EQ(ioctl.clauses.size(), 2U);
   EXPECT_EQ(ioctl.clauses[0].profile, "base");
   EXPECT_EQ(ioctl.clauses[1].profile, "leaf");
-  EXPECT_THAT(flat->hot, ::testing::ElementsAre(1));
-
   EXPECT_EQ(matchingClause(*flat, 16, {0, 0x5412}), &ioctl.clauses[0]);
   EXPECT_EQ(matchingClause(*flat, 16, {0, 0x7700005412}), &ioctl.clauses[0]) << "dirty upper half";
   EXPECT_EQ(matchingClause(*flat, 16, {0, 0x5413}), &ioctl.clauses[1]);
   EXPECT_EQ(matchingClause(*flat, 17, {}), nullptr);
+}
+
+// Calls that are allowed whatever their arguments are answered by the kernel's bitmap.
+TEST(Flatten, PutsMeasuredCallsFirstWhoseArgumentsDecide) {
+  const auto set =
+      setOf({{"leaf",
+              kHead +
+                  "[measured]\nsource = \"x\"\n"
+                  "calls = { read = 9000, fcntl = 300, ioctl = 600, prctl = 9, socket = 300 }\n" +
+                  rule("read") + rule("ioctl", when("arg = 1, eq = 1")) +
+                  rule("prctl", when("arg = 0, eq = 1")) + rule("fcntl", when("arg = 1, eq = 1")) +
+                  rule("socket", when("arg = 0, eq = 1"))}});
+  const auto flat = flatten(set, "leaf", {.arch = SeccompArch::x86_64});
+  ASSERT_TRUE(flat) << flat.error().message;
+  EXPECT_THAT(flat->hot, ::testing::ElementsAre(16, 41, 72)) << "ioctl, then socket and fcntl";
+}
+
+TEST(ReportingRefusals, HandsOverKillsAndTheDefaultOnly) {
+  const auto set = setOf({{"leaf", kHead + rule("ptrace", "action = \"kill_process\"") +
+                                       rule("clone3", "action = \"errno:ENOSYS\"") + rule("read") +
+                                       rule("ioctl", "action = \"notify\"")}});
+  const auto flat = flatten(set, "leaf", {.arch = SeccompArch::x86_64});
+  ASSERT_TRUE(flat) << flat.error().message;
+  const FlatProfile reporting = reportingRefusals(*flat);
+  EXPECT_EQ(toString(reporting.defaultAction), "notify");
+  ASSERT_EQ(reporting.calls.size(), 4U);
+  EXPECT_EQ(toString(reporting.calls[0].clauses[0].action), "allow") << "read";
+  EXPECT_EQ(toString(reporting.calls[1].clauses[0].action), "notify") << "ioctl";
+  EXPECT_EQ(toString(reporting.calls[2].clauses[0].action), "notify") << "ptrace";
+  EXPECT_EQ(toString(reporting.calls[3].clauses[0].action), "errno:ENOSYS") << "clone3";
 }
 
 TEST(Flatten, LeavesOutCallsThatTheArchitectureLacks) {
@@ -123,7 +151,8 @@ INSTANTIATE_TEST_SUITE_P(
               rule("socket", "action = \"errno:EPERM\"\n" + when("arg = 0, eq = 1")),
               "repeats the default"},
         Fault{"log", rule("read", "action = \"log\""), rule("write"), "parent.toml:2: 'log'"},
-        Fault{"hot", "", "hot = [\"write\"]\n" + rule("read"), "hot call 'write' has no rule"}),
+        Fault{"measured", "", "[measured]\nsource = \"x\"\ncalls = { write = 1 }\n" + rule("read"),
+              "measured call 'write' has no rule"}),
     [](const auto& test) { return test.param.what; });
 
 TEST(Flatten, RefusesUnknownAndCircularParents) {

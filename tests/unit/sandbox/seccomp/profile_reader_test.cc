@@ -22,7 +22,12 @@ TEST(ReadProfile, KeepsWhatIsWritten) {
   const auto p = readProfile("demo", R"(schema = 1
 extends = ["base"]
 default = "errno:EPERM"
-hot = ["read"]
+[measured]
+source = "strace -c"
+calls = { write = 7, read = 30 }
+[[exception]]
+law = "netlink"
+why = "asks"
 [[rule]]
 calls = ["socket", "socketpair"]
 when = [{ arg = 0, in = ["AF_UNIX", "AF_INET"] }, { arg = 1, masked = "SOCK_TYPE_MASK", eq = "SOCK_STREAM" }]
@@ -36,11 +41,18 @@ why = "threads"
   ASSERT_TRUE(p) << p.error().message;
   EXPECT_EQ(p->name, "demo");
   EXPECT_THAT(p->extends, ElementsAre("base"));
-  EXPECT_THAT(p->hot, ElementsAre("read"));
+  EXPECT_EQ(p->measured.source, "strace -c");
+  EXPECT_THAT(p->measured.calls, ElementsAre(std::pair("read", std::uint64_t{30}),
+                                             std::pair("write", std::uint64_t{7})));
+  ASSERT_EQ(p->exceptions.size(), 1U);
+  EXPECT_EQ(p->exceptions[0].law, "netlink");
+  EXPECT_EQ(p->exceptions[0].why, "asks");
+  EXPECT_EQ(p->exceptions[0].profile, "demo");
+  EXPECT_EQ(p->exceptions[0].line, 7U);
   EXPECT_EQ(p->defaultAction, (SeccompAction{SeccompAction::Kind::errnoValue, EPERM}));
   ASSERT_EQ(p->rules.size(), 2U);
   const SeccompRule& first = p->rules[0];
-  EXPECT_EQ(first.line, 5U);
+  EXPECT_EQ(first.line, 10U);
   EXPECT_THAT(first.calls, ElementsAre("socket", "socketpair"));
   EXPECT_THAT(
       first.when,
@@ -117,6 +129,16 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"emptyIn", withCondition("arg = 0, in = []"), "expected a list of values"},
         Fault{"inTwice", withCondition("arg = 0, in = [\"AF_UNIX\", 1]"), "0x1 stands there twice"},
         Fault{"conditionKey", withCondition("arg = 0, eq = 1, nonof = [1]"), "unknown key 'nonof'"},
+        Fault{"measuredType", "schema = 1\nmeasured = 3\n", "must be a table: [measured]"},
+        Fault{"measuredSource", "schema = 1\n[measured]\ncalls = { read = 1 }\n",
+              "need 'source': how they were counted"},
+        Fault{"measuredCalls", "schema = 1\n[measured]\nsource = \"x\"\n", "need 'calls'"},
+        Fault{"measuredCount", "schema = 1\n[measured]\nsource = \"x\"\ncalls = { read = 0 }\n",
+              "'read' was counted 0 times"},
+        Fault{"exceptionLaw", "schema = 1\n[[exception]]\nwhy = \"x\"\n",
+              "line 2: an exception needs 'law'"},
+        Fault{"exceptionWhy", "schema = 1\n[[exception]]\nlaw = \"netlink\"\n",
+              "an exception needs 'why'"},
         Fault{"size", "schema = 1\n#" + std::string(kMaxProfileText, 'x'), "the limit is 65536"},
         Fault{"brackets", deep(1001), "more than 1000 brackets"},
         Fault{"nesting", deep(900), "'schema' must be a number"}),

@@ -1,0 +1,30 @@
+// What routerctl and the auditor say to each other, as JSON.
+//
+//   to the auditor, in memory:  {"session":…,"links":[{"name":…,"fd":5,"contract":…},…]}
+//   from it, one line each:     {"event":"watching"} · {"event":"violation",…} ·
+//                               {"event":"marker","number":3} · {"event":"report","links":[…]}
+//   to it, one byte:            'q' asks for a report; the end of the stream ends it
+#pragma once
+
+#include "runtime/audit/audit.h"
+#include "runtime/control/json.h"
+
+namespace orrery::audit {
+
+struct AuditorConfig {
+  std::string session;  // kSessionBytes long, or empty: no probes
+  std::vector<WatchedLink> links;
+  std::vector<int> fds;  // in the auditor, in step with `links`
+};
+
+Json toJson(const AuditorConfig& config);
+Result<AuditorConfig> configFromJson(const Json& json);
+
+Json toJson(const LinkContract& contract);
+Result<LinkContract> linkContractFromJson(const Json& json);
+
+Json toJson(const LinkReport& report);
+Result<LinkReport> linkReportFromJson(const Json& json);
+Json toJson(const Violation& violation);
+
+}  // namespace orrery::audit

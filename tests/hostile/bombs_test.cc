@@ -1,0 +1,164 @@
+// What a service may use up, and what it can do to those who listen to it: its own limits, its own
+// router's. The neighbour and the machine go on.
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include <algorithm>
+
+#include "sandbox/base/file.h"
+#include "tests/hostile/house.h"
+
+namespace orrery::test {
+namespace {
+
+std::uint64_t residentKib(pid_t pid) {
+  const std::string text = must(readFile(fmt::format("/proc/{}/status", pid)));
+  const std::size_t at = text.find("VmRSS:");
+  if (at == std::string::npos) return 0;
+  return parseNumber<std::uint64_t>(splitWords(text.substr(at))[1]).value_or(0);
+}
+
+std::uint64_t freeBytesOf(const std::string& path) {
+  struct statvfs st {};
+  if (::statvfs(path.c_str(), &st) != 0) throw std::runtime_error("statvfs " + path);
+  return st.f_bavail * st.f_bsize;
+}
+
+struct Bomb {
+  const char* name;
+  std::size_t victim;    // in victims()
+  std::string_view end;  // "bomb NAME OUTCOME", or how it was killed
+};
+
+constexpr Bomb kBombs[] = {
+    {"memory", 0, "killed by SIGKILL"},  // the router's memory, 96 MiB
+    {"memory", 5, "killed by SIGKILL"},
+    {"forks", 0, "bomb forks EAGAIN"},  // the router's pids, 24
+    {"forks", 4, "bomb forks EAGAIN"},
+    {"descriptors", 0, "bomb descriptors EMFILE"},
+    {"descriptors", 1, "bomb descriptors EMFILE"},
+    {"descriptors", 3, "bomb descriptors EMFILE"},
+    {"disk", 0, "bomb disk EFBIG"},
+    {"disk", 1, "bomb disk EFBIG"},
+    {"disk", 2, "bomb disk ENOENT"},  // nowhere to write
+    {"disk", 3, "bomb disk EFBIG"},
+    {"disk", 4, "bomb disk ENOENT"},
+    {"disk", 5, "bomb disk ENOENT"},
+};
+
+TEST_F(Hostile, BombsUseUpWhatIsTheRoutersOwn) {
+  spawnVictims();
+  for (const Bomb& bomb : kBombs) {
+    const Victim& victim = victims()[bomb.victim];
+    Jail jail(victim);
+    const std::uint64_t before = freeBytesOf("/run");
+    const Jail::End end = jail.run({"bomb", bomb.name});
+    const std::string what =
+        std::string(trim(end.output)) + (end.how == "exit 0" ? "" : " " + end.how);
+    EXPECT_NE(what.find(bomb.end), std::string::npos)
+        << hostile::kColumnNames[victim.column] << " " << bomb.name << ": " << what;
+    constexpr std::uint64_t kRouterMemory = 96 << 20;
+    EXPECT_GE(freeBytesOf("/run") + kRouterMemory, before) << bomb.name;
+  }
+  expectNeighbourServes();
+}
+
+// Each service floods what its supervisor reads, and reads nothing itself: every supervisor still
+// answers, has not grown, and the routers can be destroyed (TearDown).
+TEST_F(Hostile, FloodsStopNobody) {
+  spawnVictims();
+  for (const Victim& victim : victims()) {
+    nudge(victim);
+    ASSERT_TRUE(awaitLog(victim, "done ."));
+  }
+  for (const Victim& victim : victims()) nudge(victim);
+  constexpr int kRounds = 15;                  // long enough for every buffer to be full
+  constexpr std::uint64_t kEnough = 64 << 10;  // KiB
+  for (int round = 0; round < kRounds; ++round) {
+    for (const Victim& victim : victims()) {
+      const RouterState state = stateOf(victim.router);
+      EXPECT_LT(residentKib(state.supervisorPid), kEnough) << victim.router.text();
+    }
+    expectNeighbourServes();
+    if (HasFailure()) return;
+  }
+  for (const Victim& victim : victims()) {
+    struct stat log {};
+    ASSERT_EQ(::stat(logPath(victim).c_str(), &log), 0);
+    EXPECT_LE(log.st_size, 2 << 20) << logPath(victim);
+  }
+}
+
+// Who may speak to a supervisor at all may still not stop it.
+TEST_F(Hostile, AControlSocketOutlivesItsPeers) {
+  const std::string path = RouterPaths(neighbour_).control;
+  const auto dial = [&path] {
+    UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    (void)::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    return fd;
+  };
+  std::vector<UniqueFd> silent;
+  constexpr int kMany = 300;
+  for (int i = 0; i < kMany; ++i) silent.push_back(dial());
+  for (const std::string& garbage :
+       {std::string(1 << 20, 'x'), std::string(1 << 20, '\n'), std::string(1 << 16, '\0'),
+        std::string(1 << 16, '['), std::string("{\"schema\":\"orrery.control/1\",\"request\":")}) {
+    const UniqueFd fd = dial();
+    (void)::send(fd.get(), garbage.data(), garbage.size(), MSG_NOSIGNAL);
+  }
+  silent.clear();
+  expectNeighbourServes();
+}
+
+// Where a service may write, its supervisor and routerctl read with care: what it puts there is
+// never followed, waited for or taken in whole, and can be removed again.
+TEST_F(Hostile, WhatItWritesLeadsNobodyAstray) {
+  spawnVictims();
+  const std::string leases = RouterPaths(victims()[0].router).leases;
+  const std::function<void()> tricks[] = {
+      [&] { EXPECT_EQ(::symlink("/etc/shadow", leases.c_str()), 0); },
+      [&] { EXPECT_EQ(::mkfifo(leases.c_str(), 0666), 0); },
+      [&] { EXPECT_EQ(::mkdir(leases.c_str(), 0777), 0); }, [&] { (void)listenAt(leases); },
+      [&] {
+        const UniqueFd file = must(openFile(leases, O_WRONLY | O_CREAT, 0666));
+        EXPECT_EQ(::ftruncate(file.get(), off_t{1} << 30), 0);
+      }};
+  for (const auto& trick : tricks) {
+    must(removeTree(leases));
+    trick();
+    for (const char* section : {"dhcp", "services"}) {
+      const Outcome asked = routerctl("inspect", "network0.universe0", section);
+      EXPECT_EQ(asked.out.find("root:"), std::string::npos) << asked;
+    }
+    EXPECT_EQ(stateOf(victims()[0].router).id, victims()[0].router);
+  }
+  expectNeighbourServes();
+}
+
+// Deeper than anybody has descriptors for.
+TEST_F(Hostile, ADeepTreeIsRemovedWithItsRouter) {
+  spawnVictims();
+  const std::string top = RouterPaths(victims()[3].router).runDir + "/tor/socks";
+  UniqueFd at = must(openFile(top, O_RDONLY | O_DIRECTORY));
+  constexpr int kDeep = 3000;
+  for (int i = 0; i < kDeep; ++i) {
+    ASSERT_EQ(::mkdirat(at.get(), "d", 0700), 0);
+    at.reset(::openat(at.get(), "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    ASSERT_TRUE(at);
+  }
+  at.reset();
+  rlimit files{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &files), 0);
+  const rlimit few{256, files.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  const Outcome down = routerctl("destroy", "star0");
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &files), 0);
+  EXPECT_EQ(down.code, 0) << down;
+}
+
+}  // namespace
+}  // namespace orrery::test
