@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 import unittest
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any
 
+from lab import linux
 from support import ProductTest
 
 BASE = 'schema = 1\nextends = ["base"]\ndefault = "{default}"\n'
@@ -21,17 +21,6 @@ learn = true
 [router.galaxy3.seccomp.profiles]
 dnsmasq = "narrow.toml"
 """
-
-
-def eventually(what: Callable[[], Optional[Any]], seconds: float = 60) -> Any:
-    deadline = time.monotonic() + seconds
-    while True:
-        found = what()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise AssertionError("it did not come to pass")
-        time.sleep(0.2)
 
 
 class Seccomp(ProductTest):
@@ -63,14 +52,15 @@ class Seccomp(ProductTest):
         return state
 
     def becomes_ready(self, router: str) -> None:
-        eventually(lambda: self.status(router).get("phase") == "ready")
+        linux.wait_until("ready", lambda: self.status(router).get("phase") == "ready")
 
     def service(self, router: str, name: str) -> dict[str, Any]:
         services = self.status(router).get("services", [])
         return next((service for service in services if service["name"] == name), {"lastExit": ""})
 
     def test_a_call_that_is_killed_for_is_named(self) -> None:
-        eventually(lambda: self.service("galaxy2", "dnsmasq")["lastExit"].startswith("seccomp: socket(AF_"))
+        killed = lambda: self.service("galaxy2", "dnsmasq")["lastExit"].startswith("seccomp: socket(AF_")  # noqa: E731
+        linux.wait_until("its end", killed, every=0.2)
         told = self.blocked("galaxy2")[0]
         self.assertEqual((told["service"], told["severity"]), ("dnsmasq", "error"))
         self.assertEqual((told["fields"]["call"], told["fields"]["answer"]), ("socket", "killed"))
@@ -79,7 +69,7 @@ class Seccomp(ProductTest):
     def test_learning_lets_pass_and_proposes(self) -> None:
         self.becomes_ready("galaxy3")
         file = Path("/run/orrery/network0/galaxy3/log/seccomp-dnsmasq.toml")
-        eventually(lambda: file.exists() and 'calls = ["bind"]' in file.read_text())
+        linux.wait_until("a proposal", lambda: file.exists() and 'calls = ["bind"]' in file.read_text())
         self.assertEqual({event["fields"]["answer"] for event in self.blocked("galaxy3")}, {"let go"})
         self.assertIn("warning: seccomp learns", self.product.ctl("status", "galaxy3").stdout)
         self.assertIn("let pass", self.product.must("inspect", "galaxy3", "seccomp"))

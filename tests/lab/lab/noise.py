@@ -5,36 +5,49 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-from typing import Any, Sequence
+from typing import Any, Sequence, TypeVar
 
 from . import linux
+
+S = TypeVar("S", bound="Sender")
 
 _PAUSE = 0.005  # seconds between rounds
 _CONNECT_EVERY = 32  # rounds: each is a circuit's stream where the egress is Tor
 
 
-class Noise:
-    """TCP, UDP, ICMP and DNS from a namespace to the lab's servers, to the ISP and to the routers' LANs."""
+class Sender:
+    """A thread in a namespace that sends until the block is left."""
 
-    def __init__(self, netns: str, facts: dict[str, Any], resolver: str) -> None:
-        nic = facts["nics"][0]
-        page, echo, dns = facts["http"]["address"], facts["echo"]["address"], facts["dns"]["address"]
+    def __init__(self, netns: str) -> None:
         self._netns = netns
-        self._udp = [(echo, facts["echo"]["port"]), (page, 9), (nic["gateway"], 9), ("203.0.113.253", 123)]
-        self._resolvers = [(resolver, 53), (dns, 53), (nic["dns"], 53)]
-        self._tcp = [(page, 80), (page, 443), (dns, 53)]
-        self._ping = [echo, nic["gateway"]]
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: linux.in_netns(netns, self._send))
-        self.rounds = 0
 
-    def __enter__(self) -> Noise:
+    def __enter__(self: S) -> S:
         self._thread.start()
         return self
 
     def __exit__(self, *unused: object) -> None:
         self._stop.set()
         self._thread.join()
+
+    def _send(self) -> None:
+        """Until `_stop` is set."""
+        raise NotImplementedError
+
+
+class Noise(Sender):
+    """TCP, UDP, ICMP and DNS from a namespace to the lab's servers, to the ISP and to the routers' LANs."""
+
+    def __init__(self, netns: str, facts: dict[str, Any], resolver: str) -> None:
+        super().__init__(netns)
+        nic = facts["nics"][0]
+        page, echo, dns = facts["http"]["address"], facts["echo"]["address"], facts["dns"]["address"]
+        self._udp = [(echo, facts["echo"]["port"]), (page, 9), (nic["gateway"], 9), ("203.0.113.253", 123)]
+        self._resolvers = [(resolver, 53), (dns, 53), (nic["dns"], 53)]
+        self._tcp = [(page, 80), (page, 443), (dns, 53)]
+        self._ping = [echo, nic["gateway"]]
+        self.rounds = 0
 
     def _send(self) -> None:
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -11,7 +11,6 @@ import contextlib
 import os
 import signal
 import socket
-import threading
 import time
 from dataclasses import dataclass
 from typing import Any, Callable, Iterator
@@ -19,6 +18,7 @@ from typing import Any, Callable, Iterator
 from . import capture, linux
 from .capture import TCP, UDP, Capture, Frame, Rule
 from .definitions import UNIVERSE_LAN
+from .noise import Sender
 from .product import Product
 
 NETWORK = "network0"
@@ -54,22 +54,12 @@ def uplink_rules(facts: dict[str, Any], router: str) -> list[Rule]:
     return rules
 
 
-class Ipv6Noise:
+class Ipv6Noise(Sender):
     """Router solicitations, multicast and global UDP over IPv6, and frames of no known type, from a client."""
 
     def __init__(self, netns: str, interface: str = "eth0") -> None:
-        self._netns = netns
+        super().__init__(netns)
         self._interface = interface
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=lambda: linux.in_netns(netns, self._send))
-
-    def __enter__(self) -> Ipv6Noise:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *unused: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
     def _send(self) -> None:
         with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
