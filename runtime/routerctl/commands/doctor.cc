@@ -79,7 +79,7 @@ class DoctorCommand final : public Command {
       console.print(fmt::format("\n{}: {}\n", finding.title, j.effect));
       if (!j.remedy.empty()) console.print(fmt::format("  remedy: {}\n", j.remedy));
     }
-    console.note(problems == 0 ? fmt::format("\nrouters can run here ({} warnings)", warnings)
+    console.note(problems == 0 ? fmt::format("\nrouters can run here (warnings: {})", warnings)
                                : fmt::format("\nproblems: {}, warnings: {}", problems, warnings));
   }
 };
