@@ -34,9 +34,8 @@ inline constexpr std::string_view kEgress = "egress";
 inline constexpr std::string_view kEvents = "events";
 inline constexpr std::string_view kStop = "stop";
 inline constexpr std::string_view kRestartService = "restart-service";  // args: service
-inline constexpr std::string_view kAttach =
-    "attach";  // args: port, mac, address: a new client port
-inline constexpr std::string_view kDetach = "detach";  // args: port
+// The set of reservations is another one: answered once dnsmasq has been told.
+inline constexpr std::string_view kReservations = "reservations";
 }  // namespace verb
 
 struct ControlRequest {

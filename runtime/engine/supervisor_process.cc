@@ -7,6 +7,8 @@
 #include <array>
 #include <chrono>
 
+#include "runtime/control/client.h"
+#include "runtime/control/paths.h"
 #include "runtime/engine/incarnation.h"
 #include "sandbox/base/strings.h"
 #include "sandbox/process/process.h"
@@ -19,6 +21,7 @@ using std::chrono::seconds;
 
 constexpr seconds kStartLimit{20};
 constexpr seconds kStopGrace{8};
+constexpr seconds kReservationsLimit{10};
 constexpr int kReadyFd = 3;
 
 // Reads what the supervisor says of its start: "ok", or why it failed.
@@ -57,6 +60,20 @@ Status announceReservations(const RouterId& router) {
   ORRERY_TRY_ASSIGN(const auto supervisor, openMarked(supervisorMarkPath(router)));
   if (supervisor) ORRERY_TRY(sendSignal(*supervisor, SIGHUP));
   return {};
+}
+
+Status applyReservations(const RouterId& router) {
+  // Gone before we spoke to it, or while.
+  const auto away = [](const Error& e) {
+    return e.err == ENOENT || e.err == ECONNREFUSED || e.err == ECONNRESET;
+  };
+  auto client = ControlClient::connect(RouterPaths(router).control);
+  if (!client && away(client.error())) return {};
+  if (!client) return tl::unexpected<Error>(std::move(client).error());
+  const auto done =
+      client->request({.verb = std::string(verb::kReservations)}, after(kReservationsLimit));
+  if (done || away(done.error())) return {};
+  return wrap(done.error(), "tell the DHCP server of {}", router.text());
 }
 
 Status SupervisorProcesses::start(const RouterId& router) {

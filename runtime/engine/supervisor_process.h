@@ -10,6 +10,10 @@ namespace orrery {
 // Tells the router's supervisor, if one runs, that there is another set of reservations
 // (reservationDirectory) than before.
 Status announceReservations(const RouterId& router);
+// The same for who must know that they are in force: from its return on, a client that asks by DHCP
+// gets what is reserved for it. With no supervisor there they are read when one starts. Err
+// ETIMEDOUT if it does not answer.
+Status applyReservations(const RouterId& router);
 
 class SupervisorProcesses : public SupervisorControl {
  public:

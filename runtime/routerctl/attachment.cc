@@ -95,7 +95,7 @@ Status writeDown(const RouterId& router, const std::string& root, const Attachme
   ORRERY_TRY(makeDirectories(root + reservationDirectory(router), 0755));
   ORRERY_TRY(writeFileAtomic(reservationPath(router, root, a.address),
                              fmt::format("{},{}\n", toString(a.mac), toString(a.address)), 0644));
-  return announceReservations(router);
+  return applyReservations(router);
 }
 
 // Under the StoreLock: an attachment that is being made has a record before it has a port.

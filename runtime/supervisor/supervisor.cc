@@ -204,6 +204,10 @@ Result<Json> Supervisor::handle(const ControlRequest& request, const ControlPeer
     return Json::object();
   }
   if (request.verb == verb::kRestartService) return restartService(request);
+  if (request.verb == verb::kReservations) {
+    tellReservations();
+    return Json::object();
+  }
   if (request.verb == verb::kReset) {
     for (const ServiceRunner* service : egress_->services())
       egress_->find(service->state().name)->restart();

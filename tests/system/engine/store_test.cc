@@ -1,4 +1,6 @@
 // Commands at once, what crashed ones leave, and what an idle router costs.
+#include "routers/kinds/desired.h"
+#include "routers/services/service_spec.h"
 #include "tests/system/engine/supervised.h"
 
 namespace orrery::test {
@@ -49,6 +51,20 @@ TEST_F(Supervised, GcTakesBackWhatAKilledRunLeft) {
   EXPECT_NE(swept.out.find("client 10.1.4.253 of network0.galaxy3"), std::string::npos) << swept;
   EXPECT_FALSE(pathExists(paths_.runDir + "/dnsmasq/hosts.d/10.1.4.253"));
   EXPECT_TRUE(must(listDirectory(paths_.attachments)).empty());
+}
+
+TEST_F(Supervised, AnAttachedClientGetsItsAddressHoweverSoonItAsks) {
+  spawn();
+  const NetnsFd client = must(createNetns());
+  must(pinNetns(client, "client"));
+  const Outcome attached = routerctl("attach", "galaxy3", "--netns", "client", "--dhcp");
+  // Nothing is waited for: dnsmasq reads it before any packet that comes after the signal.
+  const std::string told = must(readFile(dnsmasqHostsPath(galaxy_)));
+  ASSERT_EQ(attached.code, 0) << attached;
+  const auto reserved = must(listDirectory(reservationDirectory(galaxy_)));
+  ASSERT_EQ(reserved.size(), 1u);
+  EXPECT_NE(told.find("," + reserved.front() + "\n"), std::string::npos) << told;
+  must(unpinNetns("client"));
 }
 
 TEST_F(Supervised, GcRemovesSlotsAndGroupsWithoutARouterOnly) {
