@@ -48,8 +48,11 @@ struct Event {
 inline constexpr std::string_view kPhaseEvent = "phase";        // fields: phase, reason
 inline constexpr std::string_view kRungEvent = "rung";          // fields: rung, state, detail
 inline constexpr std::string_view kProgressEvent = "progress";  // fields: percent, text
-inline constexpr std::string_view kBlockedEvent = "blocked";    // fields: call, arguments
-inline constexpr std::string_view kServiceEvent = "service";    // fields: phase, pid, exit
+// dnsmasq has read the reservations; not in the log. Field: generation, as in the reply to verb
+// "reservations".
+inline constexpr std::string_view kReservationsEvent = "reservations";
+inline constexpr std::string_view kBlockedEvent = "blocked";  // fields: call, arguments
+inline constexpr std::string_view kServiceEvent = "service";  // fields: phase, pid, exit
 
 Json toJson(const Event& event);
 std::string toJsonLine(const Event& event);  // without the newline

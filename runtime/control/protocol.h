@@ -34,7 +34,8 @@ inline constexpr std::string_view kEgress = "egress";
 inline constexpr std::string_view kEvents = "events";
 inline constexpr std::string_view kStop = "stop";
 inline constexpr std::string_view kRestartService = "restart-service";  // args: service
-// The set of reservations is another one: answered once dnsmasq has been told.
+// The set of reservations is another one. The result: generation, a number, and reading: whether
+// event "reservations" with that generation or a later one is still to come.
 inline constexpr std::string_view kReservations = "reservations";
 }  // namespace verb
 

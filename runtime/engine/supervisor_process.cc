@@ -54,6 +54,21 @@ Status endSupervisor(const RouterId& router, const PidFd& supervisor) {
   return {};
 }
 
+Status askToApply(const RouterId& router) {
+  const Deadline limit = after(kReservationsLimit);
+  ORRERY_TRY_ASSIGN(ControlClient client, ControlClient::connect(RouterPaths(router).control));
+  ORRERY_TRY(client.subscribe(limit));  // before: what is read at once must not be missed
+  ORRERY_TRY_ASSIGN(const Json reply,
+                    client.request({.verb = std::string(verb::kReservations)}, limit));
+  if (!reply.boolean("reading")) return {};
+  for (;;) {
+    ORRERY_TRY_ASSIGN(const Event event, client.nextEvent(limit));
+    if (event.name != kReservationsEvent) continue;
+    const auto read = parseNumber<std::int64_t>(fieldOf(event, "generation"));
+    if (read && *read >= reply.integer("generation")) return {};
+  }
+}
+
 }  // namespace
 
 Status announceReservations(const RouterId& router) {
@@ -63,17 +78,13 @@ Status announceReservations(const RouterId& router) {
 }
 
 Status applyReservations(const RouterId& router) {
+  Status applied = askToApply(router);
   // Gone before we spoke to it, or while.
-  const auto away = [](const Error& e) {
-    return e.err == ENOENT || e.err == ECONNREFUSED || e.err == ECONNRESET;
+  const auto away = [](int err) {
+    return err == ENOENT || err == ECONNREFUSED || err == ECONNRESET;
   };
-  auto client = ControlClient::connect(RouterPaths(router).control);
-  if (!client && away(client.error())) return {};
-  if (!client) return tl::unexpected<Error>(std::move(client).error());
-  const auto done =
-      client->request({.verb = std::string(verb::kReservations)}, after(kReservationsLimit));
-  if (done || away(done.error())) return {};
-  return wrap(done.error(), "tell the DHCP server of {}", router.text());
+  if (applied || away(applied.error().err)) return {};
+  return wrap(std::move(applied).error(), "tell the DHCP server of {}", router.text());
 }
 
 Status SupervisorProcesses::start(const RouterId& router) {

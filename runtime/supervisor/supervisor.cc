@@ -18,6 +18,11 @@ constexpr std::uint64_t kMaxEventLog = 1 << 20;  // bytes, then it becomes .1
 // on, and may still come good.
 constexpr std::chrono::seconds kPatience{15};
 
+// Said after a reading (reread_dhcp(), dnsmasq's option.c), of the file that dnsmasq.cc of
+// routers/services names.
+constexpr std::string_view kHaveRead = "read /run/told/hosts";
+constexpr std::chrono::seconds kReadLimit{2};
+
 bool needsDnsmasq(const RouterSpec& spec) {
   // tproxy answers DNS on a proxied LAN; there dnsmasq is for DHCP alone.
   const bool proxied = std::holds_alternative<TorEgress>(spec.egress) ||
@@ -206,7 +211,7 @@ Result<Json> Supervisor::handle(const ControlRequest& request, const ControlPeer
   if (request.verb == verb::kRestartService) return restartService(request);
   if (request.verb == verb::kReservations) {
     tellReservations();
-    return Json::object();
+    return Json::object({{"generation", toldGeneration_}, {"reading", reading_}});
   }
   if (request.verb == verb::kReset) {
     for (const ServiceRunner* service : egress_->services())
@@ -299,8 +304,38 @@ void Supervisor::tellReservations() {
 void Supervisor::writeTold(const std::string& path, const std::string& text) {
   Status written = makeDirectories(path.substr(0, path.rfind('/')));
   if (written) written = writeFileAtomic(path, text);
-  if (written && dnsmasq_ && dnsmasq_->running()) written = dnsmasq_->signal(SIGHUP);
+  ++toldGeneration_;
   if (!written) note(Severity::error, "dnsmasq", "not-told", {{"why", written.error().message}});
+  reloadDnsmasq();
+}
+
+void Supervisor::reloadDnsmasq() {
+  if (!dnsmasq_ || !dnsmasq_->running()) return;  // all is read at its start
+  if (reading_) {
+    readAgain_ = true;
+    // Should it say nothing, it is told all the same.
+    (void)readTimer_.start(base_.get(), kReadLimit, [this] { dnsmasqHasRead(); });
+    return;
+  }
+  reading_ = spec_.lan.dhcp.has_value();  // without DHCP there are no reservations to speak of
+  // ignoring: it has just ended, and reads when it starts anew
+  (void)dnsmasq_->signal(SIGHUP);
+}
+
+void Supervisor::dnsmasqHasRead() {
+  readTimer_.stop();
+  reading_ = false;
+  if (std::exchange(readAgain_, false)) {
+    reloadDnsmasq();
+    return;
+  }
+  Event event;
+  event.router = spec_.id;
+  event.service = "dnsmasq";
+  event.name = std::string(kReservationsEvent);
+  event.fields = {{"generation", std::to_string(toldGeneration_)}};
+  event.time = Timestamp::now();
+  if (control_) control_->publish(event);
 }
 
 void Supervisor::fail(const std::string& rung, std::string why) {
@@ -326,15 +361,21 @@ void Supervisor::note(Severity severity, const std::string& service, const std::
 Result<std::vector<ServiceOwner::Gift>> Supervisor::prepareService(ServiceRunner&) {
   return std::vector<Gift>{};
 }
-void Supervisor::serviceStarted(ServiceRunner&) {}
+void Supervisor::serviceStarted(ServiceRunner&) {
+  reading_ = spec_.lan.dhcp.has_value();
+  readAgain_ = false;
+}
 
 void Supervisor::serviceLine(ServiceRunner&, std::string_view line) {
   // Said once its sockets are bound (dnsmasq.c).
   if (line.find("started, version") != std::string_view::npos)
     setRung("lan", RungState::ok, "dnsmasq serves");
+  if (line.find(kHaveRead) != std::string_view::npos) dnsmasqHasRead();
 }
 
 void Supervisor::serviceEnded(ServiceRunner&, const std::string& how) {
+  reading_ = readAgain_ = false;
+  readTimer_.stop();
   setRung("lan", RungState::failed, "dnsmasq ended: " + how);
 }
 

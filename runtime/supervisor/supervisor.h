@@ -50,6 +50,8 @@ class Supervisor : public ControlHandler, public EgressHost, public ServiceOwner
   Status startServices();
   void tellReservations();
   void writeTold(const std::string& path, const std::string& text);
+  void reloadDnsmasq();
+  void dnsmasqHasRead();
   void shutDown();
 
   // ControlHandler
@@ -103,6 +105,12 @@ class Supervisor : public ControlHandler, public EgressHost, public ServiceOwner
   Timer writeTimer_;
   Timer patienceTimer_;
   Timer stopTimer_;
+  Timer readTimer_;
+  // dnsmasq reads at its start and at each SIGHUP, and says so afterwards. One reading at a time,
+  // so that what it says is said of the latest generation.
+  std::uint64_t toldGeneration_ = 0;
+  bool reading_ = false;
+  bool readAgain_ = false;
   bool writePending_ = false;
   bool everReady_ = false;
 };
