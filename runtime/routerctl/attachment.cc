@@ -98,6 +98,23 @@ Status writeDown(const RouterId& router, const std::string& root, const Attachme
   return applyReservations(router);
 }
 
+// A bridge hands frames by MAC: with two of one MAC, one would get what is for the other. All that
+// hang on the router have a reservation ("MAC,address"). Under the StoreLock.
+Status checkClientMac(const RouterSpec& router, const std::string& root, const Mac& mac) {
+  const auto taken = [&mac](const std::string& by) {
+    return sysError(EEXIST, "MAC {} is that of {} on this LAN; give the machine another",
+                    toString(mac), by);
+  };
+  if (mac == router.lan.mac) return taken("the router");
+  const std::string directory = root + reservationDirectory(router.id);
+  ORRERY_TRY_ASSIGN(const auto names, listDirectory(directory));
+  for (const std::string& name : names) {
+    ORRERY_TRY_ASSIGN(const std::string text, readForeignFile(directory + "/" + name));
+    if (text.starts_with(toString(mac) + ",")) return taken("the client " + name);
+  }
+  return {};
+}
+
 // Under the StoreLock: an attachment that is being made has a record before it has a port.
 Result<std::vector<Attachment>> detachLostLocked(const RouterId& router, const std::string& root,
                                                  Rtnl& lan) {
@@ -259,7 +276,7 @@ Result<Attachment> attachTap(const RouterSpec& router, const TapOptions& options
         a.interface = options.tap;
         a.tap = true;
         if (options.mac) a.mac = *options.mac;
-        return {};
+        return checkClientMac(router, options.root, a.mac);
       },
       [&](Rtnl& lan, const Attachment& a) { return plugTap(home, lan, router, a); });
 }

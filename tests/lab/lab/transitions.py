@@ -33,7 +33,7 @@ SERVICES = {
 UPSTREAM = {name: "galaxy0" if name == "star0" else "universe0" for name in SERVICES}
 OURS = ("supervisor", "keeper")
 HEALS_WITHIN = 30.0  # seconds, on a loaded machine
-_PAUSE = 0.05  # seconds of being stopped, down or unreachable
+_PAUSE = 0.05  # seconds of being stopped, down or unreachable: the transition itself, no wait for anything
 
 
 def uplink_rules(facts: dict[str, Any], router: str) -> list[Rule]:
