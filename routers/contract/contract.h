@@ -1,9 +1,9 @@
 // The leak contract: what may appear on each link of a router, in each state, as data. Pure.
 //
-// The auditor judges frames by it (judge.h), `routerctl verify` fills in a live router's facts, the
-// table in SECURITY.md is printed from it (table.h), and a test holds the rulesets of
-// routers/firewall against it. It is an upper bound: what is not listed is a leak, what is listed
-// need not be seen.
+// The ruleset of an egress namespace is made of it (routers/firewall/egress.cc), the auditor judges
+// frames by it (judge.h), `routerctl verify` fills in a live router's facts, the table in
+// SECURITY.md is printed from it (table.h), and a test holds the rulesets of LANs against it. It is
+// an upper bound: what is not listed is a leak, what is listed need not be seen.
 //
 // A line (Allowance) names its parties by a word ("own address", "server") and carries the
 // addresses that the word stands for here. Directions are as the router sees them: `out` leaves it.
@@ -21,7 +21,6 @@
 #include <vector>
 
 #include "netns/addr/ip.h"
-#include "routers/firewall/firewall.h"
 #include "routers/spec/router_spec.h"
 
 namespace orrery {
@@ -95,6 +94,14 @@ struct Contract {
   friend bool operator==(const Contract&, const Contract&) = default;
 };
 
+// What only the placement knows about the uplink of an egress namespace.
+struct UplinkFacts {
+  Ipv4 address;                // ours on the uplink: the only source that may leave
+  Ipv4 gateway;                // next hop; traffic to it itself is refused
+  std::optional<Prefix4> lan;  // the uplink's subnet: Tor may not reach its other members
+  friend bool operator==(const UplinkFacts&, const UplinkFacts&) = default;
+};
+
 // What only the host can tell. An address of 0.0.0.0 is none: nothing may come from it.
 struct ContractFacts {
   UplinkFacts uplink;
@@ -106,5 +113,9 @@ Contract contractOf(const RouterSpec& spec, const ContractFacts& facts, Contract
 
 // A link on which nothing at all may leave: one that no model has.
 LinkContract closedLink();
+
+// Destinations that only a local network has, and no Tor relay: RFC 1918, link-local, shared address
+// space, this network, loopback, multicast, reserved (RFC 6890; test networks are not among them).
+std::vector<Prefix4> privateNetworks();
 
 }  // namespace orrery

@@ -2,7 +2,6 @@
 #include <variant>
 
 #include "routers/contract/contract.h"
-#include "routers/kinds/desired.h"
 
 namespace orrery {
 namespace {
@@ -25,11 +24,9 @@ Prefix4 networkOf(const Prefix4& p) {
 std::vector<Prefix4> nowhere() {
   return {only(Ipv4{0}), {Ipv4{0x7f000000}, 8}, {Ipv4{0xe0000000}, 4}, only(kEverybody)};
 }
-// What only a local network has; no Tor relay does (as routers/firewall: RFC 6890).
-std::vector<Prefix4> privateNetworks() {
-  return {{Ipv4{0}, 8},           {Ipv4{0x0a000000}, 8},  {Ipv4{0x64400000}, 10},
-          {Ipv4{0x7f000000}, 8},  {Ipv4{0xa9fe0000}, 16}, {Ipv4{0xac100000}, 12},
-          {Ipv4{0xc0a80000}, 16}, {Ipv4{0xe0000000}, 3}};
+bool hasTunnel(const EgressSpec& egress) {
+  return std::holds_alternative<OpenVpnEgress>(egress) ||
+         std::holds_alternative<WireGuardEgress>(egress);
 }
 
 bool nobodyRuns(ContractState state) {
@@ -228,7 +225,7 @@ class Writer {
 
   // What clients send into the tunnel: from our address there, no DNS but our resolver's.
   std::optional<LinkContract> tunnel() const {
-    if (!tunnelName(spec_)) return std::nullopt;
+    if (!hasTunnel(spec_.egress)) return std::nullopt;
     LinkContract link{LinkSide::tunnel, false, std::nullopt, {}};
     // A dead openvpn takes its device along; WireGuard's may be the kernel's.
     if (std::holds_alternative<OpenVpnEgress>(spec_.egress) && kernelAlone_ &&
@@ -324,6 +321,12 @@ Contract contractOf(const RouterSpec& spec, const ContractFacts& facts, Contract
 
 LinkContract closedLink() {
   return {};
+}
+
+std::vector<Prefix4> privateNetworks() {
+  return {{Ipv4{0}, 8},           {Ipv4{0x0a000000}, 8},  {Ipv4{0x64400000}, 10},
+          {Ipv4{0x7f000000}, 8},  {Ipv4{0xa9fe0000}, 16}, {Ipv4{0xac100000}, 12},
+          {Ipv4{0xc0a80000}, 16}, {Ipv4{0xe0000000}, 3}};
 }
 
 }  // namespace orrery

@@ -1,8 +1,11 @@
 // Egress namespaces: one link, one daemon, and the servers that it was configured for. There is no
 // NAT, no forwarding, no loopback and no name resolution here.
+//
+// Who may be spoken to is not said again: each IPv4 line of the leak contract's uplink is a rule.
+// What the contract cannot see, connection tracking adds: what comes in is an answer.
 #include <algorithm>
-#include <variant>
 
+#include "routers/contract/contract.h"
 #include "routers/firewall/firewall.h"
 #include "routers/firewall/parts.h"
 
@@ -12,69 +15,78 @@ namespace {
 using namespace nft;
 using namespace firewall;
 
-std::vector<Endpoint> endpointsOf(const EgressSpec& egress) {
-  std::vector<Endpoint> list;
-  if (const auto* openvpn = std::get_if<OpenVpnEgress>(&egress)) list = openvpn->remotes;
-  if (const auto* wireguard = std::get_if<WireGuardEgress>(&egress))
-    for (const WireGuardPeer& peer : wireguard->peers) list.push_back(peer.endpoint);
-  if (const auto* socks5 = std::get_if<Socks5Egress>(&egress)) list.push_back(socks5->server);
-  if (std::holds_alternative<Socks5Egress>(egress))
-    for (Endpoint& endpoint : list) endpoint.tcp = true;
-  std::sort(list.begin(), list.end());
-  list.erase(std::unique(list.begin(), list.end()), list.end());
-  return list;
+bool isAll(const std::vector<Prefix4>& prefixes) {
+  return prefixes.size() == 1 && prefixes.front().length == 0;
 }
 
-Expr protocolOf(const Endpoint& endpoint) {
-  return endpoint.tcp ? tcp() : udp();
+// A set of intervals takes none that lies within another.
+std::vector<Prefix4> disjoint(std::vector<Prefix4> prefixes) {
+  std::sort(prefixes.begin(), prefixes.end(), [](const Prefix4& a, const Prefix4& b) {
+    return a.length != b.length ? a.length < b.length : a.address < b.address;
+  });
+  std::vector<Prefix4> kept;
+  for (const Prefix4& prefix : prefixes)
+    if (std::none_of(kept.begin(), kept.end(),
+                     [&](const Prefix4& wider) { return wider.contains(prefix.address); }))
+      kept.push_back(prefix);
+  return kept;
 }
 
-// What the daemon may send, and the same seen from the other side.
-struct Ways {
-  std::vector<Rule> outward;
-  std::vector<Rule> inward;
-};
+Exprs partyIs(Side side, const Party& party) {
+  Exprs exprs;
+  if (!isAll(party.among)) exprs.emplace_back(Address{side, party.among, false});
+  if (!party.except.empty()) exprs.emplace_back(Address{side, disjoint(party.except), true});
+  return exprs;
+}
 
-Ways waysOf(const RouterSpec& spec, const UplinkFacts& facts) {
-  Ways ways;
-  const Exprs leaving = {out(kUplink), from({only(facts.address)})};
-  const Exprs coming = {in(kUplink), to({only(facts.address)})};
-  for (const Endpoint& endpoint : endpointsOf(spec.egress)) {
-    ways.outward.push_back(
-        accept("server", leaving + Exprs{to({only(endpoint.address)}), protocolOf(endpoint),
-                                         toPort(endpoint.port), freshOrEstablished()}));
-    ways.inward.push_back(
-        accept("server", coming + Exprs{from({only(endpoint.address)}), protocolOf(endpoint),
-                                        fromPort(endpoint.port), CtState{.established = true}}));
-  }
-  if (!std::holds_alternative<TorEgress>(spec.egress)) return ways;
-  // Relays are anywhere, on any port; the uplink's LAN and private networks hold none.
-  if (facts.lan)
-    ways.outward.push_back(drop("uplink-lan", {to({{facts.lan->network(), facts.lan->length}})}));
-  ways.outward.push_back(drop("uplink-lan", {to({only(facts.gateway)})}));
-  ways.outward.push_back(drop("private-destination", {to(privateDestinations())}));
-  ways.outward.push_back(accept("relays", leaving + Exprs{tcp(), freshOrEstablished()}));
-  ways.inward.push_back(accept("relays", coming + Exprs{tcp(), CtState{.established = true}}));
-  return ways;
+Exprs headersOf(const Allowance& line) {
+  Exprs exprs = partyIs(Side::source, line.source) + partyIs(Side::destination, line.destination);
+  if (!line.protocols.empty()) exprs.push_back(l4(line.protocols));
+  if (!line.icmpTypes.empty()) exprs.emplace_back(IcmpType{line.icmpTypes, false});
+  if (line.sourcePort) exprs.push_back(fromPort(*line.sourcePort));
+  if (line.destinationPort) exprs.push_back(toPort(*line.destinationPort));
+  return exprs;
+}
+
+CtState stateOf(const Allowance& line) {
+  if (line.way == Way::out) return {.established = true, .related = true, .fresh = !line.openOnly};
+  const bool error = !line.icmpTypes.empty();
+  return {.established = !error, .related = error};
+}
+
+bool hasParties(const Allowance& line) {
+  return !line.source.among.empty() && !line.destination.among.empty();
+}
+
+// The uplink's lines of one direction. The upper bound is that of a router that is ready: states in
+// which less is sent need no other ruleset, there it is the processes that are missing.
+std::vector<Rule> rulesOf(const LinkContract& uplink, Way way) {
+  std::vector<Rule> rules;
+  for (const Allowance& line : uplink.allowed)
+    if (line.form == FrameForm::ipv4 && line.way == way && hasParties(line))
+      rules.push_back(accept(line.name, Exprs{way == Way::out ? out(kUplink) : in(kUplink)} +
+                                            headersOf(line) + Exprs{stateOf(line)}));
+  return rules;
 }
 
 }  // namespace
 
 Ruleset egressRuleset(const RouterSpec& spec, const UplinkFacts& facts) {
-  Ways ways = waysOf(spec, facts);
   std::vector<Rule> guard = {impossibleTcp()};
   guard.push_back(drop("spoofed-source", {from(impossibleSources())}));
   guard.push_back(drop("spoofed-source", {from({only(facts.address)})}));
   guard.push_back(accept("ours", {in(kUplink), to({only(facts.address)})}));
   guard.push_back(drop("not-for-us", {}));
 
-  std::vector<Rule> input = std::move(ways.inward);
-  input.push_back(accept("icmp-errors", Exprs{in(kUplink), to({only(facts.address)})} +
-                                            icmp({kUnreachable, kTimeExceeded, kParameterProblem}) +
-                                            Exprs{CtState{.related = true}}));
+  std::vector<Rule> input, output;
+  const Contract contract =
+      contractOf(spec, {facts, std::nullopt, std::nullopt}, ContractState::ready);
+  if (const LinkContract* uplink = contract.link(LinkSide::uplink);
+      uplink != nullptr && hasEgressNamespace(spec)) {
+    input = rulesOf(*uplink, Way::in);
+    output = rulesOf(*uplink, Way::out);
+  }
   input.push_back(drop("unsolicited", {}));
-
-  std::vector<Rule> output = std::move(ways.outward);
   output.push_back(drop("elsewhere", {}));
 
   Table table{Family::ip, kTableName, {}};

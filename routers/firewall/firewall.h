@@ -10,7 +10,8 @@
 //                                        goes to our resolver, MSS follows the tunnel's MTU
 //                  tor, socks5:          nothing is forwarded; TCP and DNS go to `tproxy`, the rest
 //                                        is refused at once
-//   egressRuleset  what the tunnel or proxy daemon may send, and to whom
+//   egressRuleset  what the tunnel or proxy daemon may send, and to whom: the lines of the leak
+//                  contract (routers/contract), a rule each
 //
 // A rule with a counter has a comment that names what it counts ("spoofed-source",
 // "dns-elsewhere"); rules of one name in one chain count the same thing. Sources: RFC 2827
@@ -25,6 +26,7 @@
 
 #include "netns/addr/ip.h"
 #include "netns/nft/ruleset.h"
+#include "routers/contract/contract.h"
 #include "routers/spec/router_spec.h"
 
 namespace orrery {
@@ -38,14 +40,6 @@ struct ProxyPorts {
   std::uint16_t dnsUdp = 5353;
   std::uint16_t dnsTcp = 5354;
   friend bool operator==(const ProxyPorts&, const ProxyPorts&) = default;
-};
-
-// What only the placement knows about the uplink of an egress namespace.
-struct UplinkFacts {
-  Ipv4 address;                // ours on the uplink: the only source that may leave
-  Ipv4 gateway;                // next hop; traffic to it itself is refused
-  std::optional<Prefix4> lan;  // the uplink's subnet: Tor may not reach its other members
-  friend bool operator==(const UplinkFacts&, const UplinkFacts&) = default;
 };
 
 // Whoever hangs on a port of a LAN's bridge: a client or a router downstream. The address is the

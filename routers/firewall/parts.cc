@@ -112,12 +112,6 @@ std::vector<Prefix4> impossibleSources() {
   return {{Ipv4{0x00000000}, 8}, {Ipv4{0x7f000000}, 8}, {Ipv4{0xe0000000}, 3}};
 }
 
-std::vector<Prefix4> privateDestinations() {
-  return {{Ipv4{0x00000000}, 8},  {Ipv4{0x0a000000}, 8},  {Ipv4{0x64400000}, 10},
-          {Ipv4{0x7f000000}, 8},  {Ipv4{0xa9fe0000}, 16}, {Ipv4{0xac100000}, 12},
-          {Ipv4{0xc0a80000}, 16}, {Ipv4{0xe0000000}, 3}};
-}
-
 Table noIpv6() {
   Table table{Family::ip6, kTableName, {}};
   for (const Hook hook : {Hook::prerouting, Hook::input, Hook::forward, Hook::output})

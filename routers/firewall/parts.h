@@ -70,9 +70,6 @@ nft::Chain natChain(std::string name, nft::Hook hook, std::int32_t priority,
 nft::Rule impossibleTcp();
 // Sources that cannot come by an uplink: this network, loopback, multicast and above (RFC 6890).
 std::vector<Prefix4> impossibleSources();
-// Destinations that only a local network has: RFC 1918, link-local, shared address space, this
-// network, loopback, multicast, reserved (RFC 6890; test networks are not among them).
-std::vector<Prefix4> privateDestinations();
 
 // IPv6 in every hook: dropped and counted.
 nft::Table noIpv6();

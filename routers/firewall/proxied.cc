@@ -51,7 +51,7 @@ void refusePrivate(std::vector<Rule>& rules, const RouterSpec& spec, const std::
       reset("private-destination",
             {in(lan), tcp(), to({{spec.lan.address.network(), spec.lan.address.length}})}));
   rules.push_back(reset("private-destination",
-                        {in(lan), tcp(), notTo({spec.dns.names}), to(privateDestinations())}));
+                        {in(lan), tcp(), notTo({spec.dns.names}), to(privateNetworks())}));
 }
 
 Chain proxy(const RouterSpec& spec) {
