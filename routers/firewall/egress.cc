@@ -1,8 +1,9 @@
 // Egress namespaces: one link, one daemon, and the servers that it was configured for. There is no
 // NAT, no forwarding, no loopback and no name resolution here.
 //
-// Who may be spoken to is not said again: each IPv4 line of the leak contract's uplink is a rule.
-// What the contract cannot see, connection tracking adds: what comes in is an answer.
+// Who may be spoken to is not said again: each line of the leak contract's uplink is a rule, those
+// of ARP in a table of that family. What the contract cannot see, connection tracking adds: what
+// comes in is an answer.
 #include <algorithm>
 
 #include "routers/contract/contract.h"
@@ -69,6 +70,41 @@ std::vector<Rule> rulesOf(const LinkContract& uplink, Way way) {
   return rules;
 }
 
+// The fields of RFC 826 that a line ties to single addresses; whose subnet the other one is in, it
+// leaves to the sysctls (arp_announce, arp_ignore).
+void arpRules(std::vector<Rule>& rules, const Allowance& line) {
+  const auto single = [](const Party& party) {
+    return std::all_of(party.among.begin(), party.among.end(),
+                       [](const Prefix4& p) { return p.length == 32; });
+  };
+  const std::uint8_t operation = line.form == FrameForm::arpRequest ? 1 : 2;
+  const Exprs head = {line.way == Way::out ? out(kUplink) : in(kUplink), arpHead(),
+                      bytesAt(PayloadBase::network, 6, {0, operation})};
+  std::vector<Exprs> senders = {{}}, targets = {{}};
+  if (single(line.source)) {
+    senders.clear();
+    for (const Prefix4& p : line.source.among) senders.push_back({arpSender(p.address)});
+  }
+  if (single(line.destination)) {
+    targets.clear();
+    for (const Prefix4& p : line.destination.among) targets.push_back({arpTarget(p.address)});
+  }
+  for (const Exprs& sender : senders)
+    for (const Exprs& target : targets) rules.push_back(accept(line.name, head + sender + target));
+}
+
+Table arpTable(const LinkContract& uplink) {
+  std::vector<Rule> input, output;
+  for (const Allowance& line : uplink.allowed)
+    if (line.form != FrameForm::ipv4) arpRules(line.way == Way::out ? output : input, line);
+  input.push_back(drop("arp", {}));
+  output.push_back(drop("arp", {}));
+  Table table{Family::arp, kTableName, {}};
+  table.chains.push_back(chain("input", Hook::input, priority::kFilter, std::move(input)));
+  table.chains.push_back(chain("output", Hook::output, priority::kFilter, std::move(output)));
+  return table;
+}
+
 }  // namespace
 
 Ruleset egressRuleset(const RouterSpec& spec, const UplinkFacts& facts) {
@@ -78,14 +114,12 @@ Ruleset egressRuleset(const RouterSpec& spec, const UplinkFacts& facts) {
   guard.push_back(accept("ours", {in(kUplink), to({only(facts.address)})}));
   guard.push_back(drop("not-for-us", {}));
 
-  std::vector<Rule> input, output;
   const Contract contract =
       contractOf(spec, {facts, std::nullopt, std::nullopt}, ContractState::ready);
-  if (const LinkContract* uplink = contract.link(LinkSide::uplink);
-      uplink != nullptr && hasEgressNamespace(spec)) {
-    input = rulesOf(*uplink, Way::in);
-    output = rulesOf(*uplink, Way::out);
-  }
+  const LinkContract* line = contract.link(LinkSide::uplink);
+  const LinkContract uplink = hasEgressNamespace(spec) && line != nullptr ? *line : closedLink();
+  std::vector<Rule> input = rulesOf(uplink, Way::in);
+  std::vector<Rule> output = rulesOf(uplink, Way::out);
   input.push_back(drop("unsolicited", {}));
   output.push_back(drop("elsewhere", {}));
 
@@ -95,7 +129,7 @@ Ruleset egressRuleset(const RouterSpec& spec, const UplinkFacts& facts) {
   table.chains.push_back(
       chain("forward", Hook::forward, priority::kFilter, {drop("forwarded", {})}));
   table.chains.push_back(chain("output", Hook::output, priority::kFilter, std::move(output)));
-  return canonical({{std::move(table), noIpv6()}});
+  return canonical({{std::move(table), arpTable(uplink), noIpv6()}});
 }
 
 }  // namespace orrery

@@ -6,6 +6,16 @@ namespace orrery::firewall {
 
 using namespace nft;
 
+namespace {
+
+std::vector<std::uint8_t> wireBytes(Ipv4 address) {
+  const std::uint32_t v = address.value;
+  return {static_cast<std::uint8_t>(v >> 24), static_cast<std::uint8_t>(v >> 16),
+          static_cast<std::uint8_t>(v >> 8), static_cast<std::uint8_t>(v)};
+}
+
+}  // namespace
+
 Exprs operator+(Exprs a, const Exprs& b) {
   a.insert(a.end(), b.begin(), b.end());
   return a;
@@ -69,6 +79,19 @@ Expr syn() {
 }
 Expr echoLimit() {
   return Limit{20, Per::second, 40, false};
+}
+
+Expr bytesAt(PayloadBase base, std::uint16_t offset, std::vector<std::uint8_t> bytes) {
+  return Payload{base, offset, std::move(bytes), false};
+}
+Expr arpHead() {
+  return bytesAt(PayloadBase::network, 0, {0, 1, 8, 0, 6, 4});
+}
+Expr arpSender(Ipv4 address) {
+  return bytesAt(PayloadBase::network, 14, wireBytes(address));
+}
+Expr arpTarget(Ipv4 address) {
+  return bytesAt(PayloadBase::network, 24, wireBytes(address));
 }
 
 Rule act(std::string comment, Exprs exprs, bool counter) {

@@ -50,6 +50,11 @@ nft::Expr freshOrEstablished();  // and new
 nft::Expr invalid();
 nft::Expr syn();        // the first segment of either side
 nft::Expr echoLimit();  // clients may ping their router, not flood it
+nft::Expr bytesAt(nft::PayloadBase base, std::uint16_t offset, std::vector<std::uint8_t> bytes);
+// RFC 826: hardware Ethernet, protocol IPv4, with addresses of six and four bytes.
+nft::Expr arpHead();
+nft::Expr arpSender(Ipv4 address);
+nft::Expr arpTarget(Ipv4 address);
 
 // --- rules ---------------------------------------------------------------------------------------
 nft::Rule accept(std::string comment, Exprs matches);

@@ -37,19 +37,6 @@ Expr ipv4() {
 Expr arp() {
   return type({ethertype::kArp});
 }
-Expr bytesAt(PayloadBase base, std::uint16_t offset, std::vector<std::uint8_t> bytes) {
-  return Payload{base, offset, std::move(bytes), false};
-}
-// RFC 826: hardware Ethernet, protocol IPv4, with addresses of six and four bytes.
-Expr arpHead() {
-  return bytesAt(PayloadBase::network, 0, {0, 1, 8, 0, 6, 4});
-}
-Expr arpSender(Ipv4 address) {
-  const std::uint32_t v = address.value;
-  return bytesAt(PayloadBase::network, 14,
-                 {static_cast<std::uint8_t>(v >> 24), static_cast<std::uint8_t>(v >> 16),
-                  static_cast<std::uint8_t>(v >> 8), static_cast<std::uint8_t>(v)});
-}
 // Version 4 and a header of five words (RFC 791): no options. A recorded route would tell our own
 // networks' addresses to who receives it, and established packets are not looked at again.
 Expr plainHead() {

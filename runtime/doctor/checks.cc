@@ -37,6 +37,7 @@ const std::vector<Check>& hostChecks() {
       {"nftables", "nftables", doctor::nftables},
       {"nft-tproxy", "nftables: tproxy", doctor::nftTproxy},
       {"nft-bridge", "nftables: bridge", doctor::nftBridge},
+      {"nft-arp", "nftables: arp", doctor::nftArp},
       {"veth", "veth", doctor::veth},
       {"bridge", "Bridge", doctor::bridge},
       {"tun", "/dev/net/tun", doctor::tun},

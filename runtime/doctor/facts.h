@@ -100,6 +100,7 @@ inline constexpr const char* kNftCt = "nft ct";
 inline constexpr const char* kNftTproxy = "nft tproxy";
 inline constexpr const char* kNftReject = "nft reject";
 inline constexpr const char* kNftBridge = "nft bridge";
+inline constexpr const char* kNftArp = "nft arp";
 inline constexpr const char* kVeth = "veth";
 inline constexpr const char* kBridge = "bridge";
 inline constexpr const char* kTun = "tun";

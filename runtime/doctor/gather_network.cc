@@ -62,6 +62,9 @@ void probeNftables(const NetnsFd& netns, Probes& probes) {
   probes[probe::kNftBridge] = tryRuleset(
       netns, oneRule(Family::bridge, ChainType::filter, Hook::forward, priority::kBridgeFilter,
                      {Protocol{{ethertype::kArp}, false}, Accept{}}));
+  probes[probe::kNftArp] =
+      tryRuleset(netns, oneRule(Family::arp, ChainType::filter, Hook::output, priority::kFilter,
+                                {Payload{PayloadBase::network, 6, {0, 1}, false}, Accept{}}));
 }
 
 Status tryVeth(Rtnl& rtnl, const NetnsFd& other) {
@@ -96,8 +99,8 @@ Probes probeNetwork(bool root) {
   if (!root) {
     if (const Status user = enterUserNamespace(); !user) {
       for (const char* what : {probe::kNftFilter, probe::kNftCt, probe::kNftFib, probe::kNftTproxy,
-                               probe::kNftReject, probe::kNftNat, probe::kNftBridge, probe::kVeth,
-                               probe::kBridge, probe::kTun, probe::kWireGuard})
+                               probe::kNftReject, probe::kNftNat, probe::kNftBridge, probe::kNftArp,
+                               probe::kVeth, probe::kBridge, probe::kTun, probe::kWireGuard})
         probes[what] = {Probe::Answer::unknown, user.error().message};
       return probes;
     }

@@ -60,6 +60,12 @@ Judgement nftBridge(const HostFacts& facts) {
                  "modprobe -a nf_tables bridge nft_meta_bridge");
 }
 
+Judgement nftArp(const HostFacts& facts) {
+  return byProbe(facts, probe::kNftArp, Verdict::warning,
+                 "routers with a VPN, a proxy or Tor cannot run: ARP on their uplinks has rules",
+                 "use a kernel with CONFIG_NF_TABLES_ARP (Debian's has it)");
+}
+
 Judgement veth(const HostFacts& facts) {
   return byProbe(facts, probe::kVeth, Verdict::problem,
                  "no router below another and no client can be connected", "modprobe veth");

@@ -21,6 +21,7 @@ Judgement systemCalls(const HostFacts& facts);
 Judgement nftables(const HostFacts& facts);
 Judgement nftTproxy(const HostFacts& facts);
 Judgement nftBridge(const HostFacts& facts);
+Judgement nftArp(const HostFacts& facts);
 Judgement veth(const HostFacts& facts);
 Judgement bridge(const HostFacts& facts);
 Judgement tun(const HostFacts& facts);

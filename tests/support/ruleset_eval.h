@@ -28,6 +28,7 @@ struct EvalPacket {
   nft::PacketType type = nft::PacketType::host;
   nft::AddressType destinationType = nft::AddressType::local;  // by fib
   std::uint32_t mark = 0;
+  std::vector<std::uint8_t> network;  // the network layer's bytes; none: an IPv4 head, no options
 };
 
 class RulesetEval {
@@ -147,12 +148,15 @@ class RulesetEval {
       return among(m->values, static_cast<std::uint8_t>(p.tcpFlags & m->mask), m->negated);
     if (const auto* m = std::get_if<Mark>(&expr)) return (p.mark == m->value) != m->negated;
     if (const auto* m = std::get_if<Limit>(&expr)) return !m->over;
-    if (const auto* m = std::get_if<Payload>(&expr)) return payloadMatches(*m);
+    if (const auto* m = std::get_if<Payload>(&expr)) return payloadMatches(*m, p);
     throw std::logic_error("an expression that the evaluator does not know");
   }
 
-  // An IPv4 header without options, as every packet here has.
-  static bool payloadMatches(const nft::Payload& m) {
+  static bool payloadMatches(const nft::Payload& m, const EvalPacket& p) {
+    if (m.base == nft::PayloadBase::network && !p.network.empty())
+      return (m.offset + m.bytes.size() <= p.network.size() &&
+              std::equal(m.bytes.begin(), m.bytes.end(), p.network.begin() + m.offset)) !=
+             m.negated;
     if (m.base != nft::PayloadBase::network || m.offset != 0 || m.bytes.size() != 1)
       throw std::logic_error("a payload match that the evaluator does not know");
     return (m.bytes[0] == 0x45) != m.negated;

@@ -372,6 +372,25 @@ TEST(Packets, TorsEgressReachesRelaysByTcpAndNoPrivateNetwork) {
   EXPECT_NE(lab::tryRun(egress.world, "ping -c1 -W1 10.0.0.7").status, 0);
 }
 
+TEST(Packets, AnEgressAsksForItsGatewayAndAnswersForItselfAndNoMore) {
+  Egress egress(samples::star());
+  run(egress.netns, "ip addr add 10.0.0.9/32 dev uplink");
+  EXPECT_EQ(lab::tryRun(egress.world, "arping -c1 -w2 -I eth0 10.0.0.7").status, 0);
+  EXPECT_NE(lab::tryRun(egress.world, "arping -c1 -w1 -I eth0 10.0.0.9").status, 0);
+  EXPECT_TRUE(grows(egress.nft, "arp", 0)) << "the answer for 10.0.0.9";
+  const std::uint64_t before = counted(egress.nft, "arp");
+  // A relay's address, so that the packet itself may leave, but on the uplink's own link.
+  run(egress.netns, "ip route add 198.18.9.9/32 dev uplink");
+  EXPECT_NE(lab::tcpConnect(egress.netns, "198.18.9.9", 9001, kNever), 0);
+  EXPECT_TRUE(grows(egress.nft, "arp", before)) << "the request for another than the gateway";
+  const UniqueFd relays = lab::tcpListener(egress.world, 9001);
+  EXPECT_EQ(lab::tcpConnect(egress.netns, "198.18.1.10", 9001, kSoon), 0) << "by its gateway";
+
+  ASSERT_TRUE(deleteRuleset(egress.nft));
+  EXPECT_EQ(lab::tryRun(egress.world, "arping -c1 -w2 -I eth0 10.0.0.9").status, 0)
+      << "the control: nothing but the rules was in the way";
+}
+
 TEST(Packets, ASocks5EgressReachesItsServerOnly) {
   Egress egress(samples::galaxySocks5());
   const UniqueFd server = lab::tcpListener(egress.world, 1080);

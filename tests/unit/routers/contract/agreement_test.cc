@@ -127,6 +127,58 @@ TEST(Agreement, EgressRulesetsSendWhatTheContractAllowsAndNoMore) {
   EXPECT_GT(allowed, 100) << "the grid must hit what is allowed";
 }
 
+constexpr Mac kOurs{{0x02, 0, 0, 0, 0, 7}}, kTheirs{{0x02, 0, 0, 0, 0, 1}};
+
+struct ArpSent {
+  std::uint16_t operation;
+  Ipv4 sender, target;
+};
+std::vector<ArpSent> arpGrid() {
+  std::vector<ArpSent> grid;
+  for (const int operation : {0, 1, 2, 3, 8})
+    for (const char* sender : kSources)
+      for (const char* target : kDestinations)
+        grid.push_back(
+            {static_cast<std::uint16_t>(operation), samples::ip(sender), samples::ip(target)});
+  return grid;
+}
+Bytes arpBytes(const ArpSent& sent) {
+  return arp(sent.operation, kOurs, sent.sender, kTheirs, sent.target);
+}
+
+// ARP of an egress namespace: nothing is sent that the contract does not allow, its requests to the
+// letter (answers go to whoever asked: their target's subnet is the sysctls' business).
+TEST(Agreement, EgressRulesetsSendTheArpOfTheContractAndNoMore) {
+  for (const RouterSpec& spec : {samples::galaxyOpenVpn(), samples::galaxyWireGuard(),
+                                 samples::galaxySocks5(), samples::star()}) {
+    SCOPED_TRACE(spec.id.name);
+    const RulesetEval rules(egressRuleset(spec, samples::facts()), nft::Family::arp);
+    const Contract contract = contractOf(spec, facts(), ContractState::ready);
+    int requests = 0, answers = 0;
+    for (const ArpSent& sent : arpGrid()) {
+      const Bytes message = arpBytes(sent);
+      const Bytes wire = ethernet(kTheirs, kOurs, kArp, message);
+      EvalPacket packet;
+      packet.out = "uplink";
+      packet.network = message;
+      const bool passes = rules.passes(nft::Hook::output, packet);
+      const bool allowed =
+          judge(contract, LinkSide::uplink, {Way::out, wire, wire.size(), false}).breach ==
+          Breach::none;
+      if (sent.operation == 2)
+        EXPECT_TRUE(passes || !allowed) << sent.sender.value << " " << sent.target.value;
+      else
+        EXPECT_EQ(passes, allowed) << sent.operation << " " << sent.sender.value;
+      requests += passes && sent.operation == 1 ? 1 : 0;
+      answers += passes && sent.operation == 2 ? 1 : 0;
+      packet.out = "other";
+      EXPECT_FALSE(rules.passes(nft::Hook::output, packet));
+    }
+    EXPECT_EQ(requests, 1) << "for the gateway, from our own address";
+    EXPECT_GT(answers, 0);
+  }
+}
+
 // What comes back and is taken in is on the list of what may come in.
 TEST(Agreement, EgressRulesetsTakeInNothingThatTheContractDoesNotExpect) {
   for (const RouterSpec& spec : {samples::galaxyOpenVpn(), samples::galaxyWireGuard(),
