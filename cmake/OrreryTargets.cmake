@@ -23,20 +23,27 @@ function(orrery_library)
   add_library(orrery::${_name} ALIAS ${_name})
 endfunction()
 
-# orrery_program(NAME SOURCES … DEPS … [STATIC|LITTLE_DYNAMIC]) makes an installed program. With
+# orrery_program(NAME SOURCES … DEPS … [STATIC|LITTLE_DYNAMIC] [CONFINED]) makes an installed program. With
 # LITTLE_DYNAMIC the compiler's own libraries are archives; with STATIC the C library is one too,
 # which rules out what loads plugins at run time (users and groups by NSS, names by getaddrinfo).
-# Sanitizers need them shared.
+# Sanitizers need them shared; CONFINED programs have none (Sanitizers.cmake).
 function(orrery_program name)
-  cmake_parse_arguments(A "STATIC;LITTLE_DYNAMIC" "DESTINATION" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(A "STATIC;LITTLE_DYNAMIC;CONFINED" "DESTINATION" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${A_SOURCES})
   target_link_libraries(${name} PRIVATE orrery_options ${A_DEPS})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
-  if(A_STATIC AND NOT ORRERY_SANITIZE)
+  if(A_CONFINED)
+    set_target_properties(${name} PROPERTIES ORRERY_CONFINED ON)
+  endif()
+  set(_sanitized OFF)
+  if(ORRERY_SANITIZE AND NOT A_CONFINED)
+    set(_sanitized ON)
+  endif()
+  if(A_STATIC AND NOT _sanitized)
     set_target_properties(${name} PROPERTIES ORRERY_STATIC ON)
     # libevent refers to getaddrinfo, which we never call: the linker's warning about it is moot.
     target_link_options(${name} PRIVATE -static-pie -Wl,--gc-sections -Wl,--no-warnings)
-  elseif(A_LITTLE_DYNAMIC AND NOT ORRERY_SANITIZE)
+  elseif(A_LITTLE_DYNAMIC AND NOT _sanitized)
     target_link_options(${name} PRIVATE -static-libstdc++ -static-libgcc -Wl,--gc-sections)
   endif()
   if(NOT A_DESTINATION)

@@ -34,7 +34,8 @@ class Reader {
   bool done() const { return at_ == size_; }
   std::uint8_t number() { return done() ? std::uint8_t{0} : data_[at_++]; }
   std::string bytes() {
-    const std::size_t length = std::min<std::size_t>(number(), size_ - at_);
+    const std::size_t wanted = number();
+    const std::size_t length = std::min(wanted, size_ - at_);
     std::string text(reinterpret_cast<const char*>(data_) + at_, length);
     at_ += length;
     return text;
