@@ -13,7 +13,7 @@ function(orrery_embed_seccomp name)
     COMMENT "Compiling the seccomp profiles"
     VERBATIM)
 
-  add_library(${name} STATIC embedded.cc install.cc "${_generated}")
+  add_library(${name} STATIC embedded.cc install.cc own_calls.cc "${_generated}")
   target_link_libraries(${name} PUBLIC orrery_options orrery::sandbox_base)
   add_library(orrery::${name} ALIAS ${name})
 endfunction()

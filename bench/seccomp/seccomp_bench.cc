@@ -61,6 +61,8 @@ std::uint32_t scmpAction(const SeccompAction& action) {
       return SCMP_ACT_ALLOW;
     case SeccompAction::Kind::log:
       return SCMP_ACT_LOG;
+    case SeccompAction::Kind::absent:
+      return SCMP_ACT_TRACE(0);
     case SeccompAction::Kind::notify:
       return SCMP_ACT_NOTIFY;
     case SeccompAction::Kind::errnoValue:

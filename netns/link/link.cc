@@ -80,6 +80,7 @@ Result<Link> parseLink(Bytes payload) {
   link.name = attributes.string(IFLA_IFNAME).value_or("");
   if (link.name.empty()) return sysError(EBADMSG, "link message without a name");
   link.mtu = attributes.value<std::uint32_t>(IFLA_MTU).value_or(0);
+  link.queueLength = attributes.value<std::uint32_t>(IFLA_TXQLEN).value_or(0);
   link.mac = attributes.mac(IFLA_ADDRESS).value_or(Mac{});
   link.permanentMac = attributes.mac(IFLA_PERM_ADDRESS);
   link.master = attributes.value<int>(IFLA_MASTER);
@@ -125,6 +126,18 @@ Status setLinkUp(Rtnl& rtnl, const IfName& name) {
 }
 Status setLinkDown(Rtnl& rtnl, const IfName& name) {
   return setFlags(rtnl, name, false);
+}
+
+Status emptyLinkQueue(Rtnl& rtnl, const Link& link) {
+  for (const std::uint32_t length : {std::uint32_t{0}, std::uint32_t{link.queueLength}}) {
+    ifinfomsg header = linkHeader();
+    header.ifi_index = link.index;
+    ORRERY_TRY(rtnl.request(
+        NlMessage(fmt::format("set the queue of '{}' to {}", link.name, length), RTM_SETLINK, 0,
+                  header)
+            .putU32(IFLA_TXQLEN, length)));
+  }
+  return {};
 }
 
 Status setLinkMtu(Rtnl& rtnl, const IfName& name, unsigned mtu) {

@@ -36,6 +36,7 @@ struct Link {
   std::optional<bool> isolated;  // bridge ports only
   std::string parentBus;         // "pci"; "" if there is none (Linux 5.14)
   std::string parentDevice;      // "0000:02:01.0"
+  unsigned queueLength = 0;      // packets (IFLA_TXQLEN)
   LinkCounters counters;
 };
 
@@ -103,6 +104,8 @@ Status deleteLink(Rtnl& rtnl, const IfName& name);  // absent is fine
 
 Status setLinkUp(Rtnl& rtnl, const IfName& name);
 Status setLinkDown(Rtnl& rtnl, const IfName& name);
+// Throws away what waits to be sent: of a tun what no program has read yet (tun_queue_resize()).
+Status emptyLinkQueue(Rtnl& rtnl, const Link& link);
 Status setLinkMtu(Rtnl& rtnl, const IfName& name, unsigned mtu);
 Status setLinkMac(Rtnl& rtnl, const IfName& name, const Mac& mac);
 // A link that is up cannot be renamed before Linux 6.2: err EBUSY.

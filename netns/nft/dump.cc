@@ -128,12 +128,21 @@ struct SetHead {
 
 // False for a named set that the model has no words for.
 bool takeNamedSet(Picture& picture, std::size_t table, const nftnl_set* object) {
-  if (nftnl_set_get_u32(object, NFTNL_SET_FLAGS) != 0) return false;
+  const std::uint32_t flags = nftnl_set_get_u32(object, NFTNL_SET_FLAGS);
+  constexpr std::uint32_t kDynamic = NFT_SET_EVAL | NFT_SET_TIMEOUT;
+  if (flags != 0 && flags != NFT_SET_EVAL && flags != kDynamic) return false;
   auto key = vm::keyOf(nftnl_set_get_u32(object, NFTNL_SET_KEY_TYPE));
   if (!key) return false;
   NamedSet set{textOf(nftnl_set_get_str(object, NFTNL_SET_NAME)), std::move(*key), 0};
   if (nftnl_set_is_set(object, NFTNL_SET_DESC_SIZE))
     set.size = nftnl_set_get_u32(object, NFTNL_SET_DESC_SIZE);
+  set.dynamic = flags != 0;
+  const std::uint64_t timeout = nftnl_set_get_u64(object, NFTNL_SET_TIMEOUT);  // milliseconds
+  const std::uint32_t collected = nftnl_set_get_u32(object, NFTNL_SET_GC_INTERVAL);
+  const bool timed = flags == kDynamic;
+  if (timeout % 1000 != 0 || (timeout != 0) != timed) return false;
+  if (collected != (timed ? vm::kGcSeconds * 1000 : 0)) return false;
+  set.timeout = static_cast<std::uint32_t>(timeout / 1000);
   if (vm::keyLengthOf(set) != nftnl_set_get_u32(object, NFTNL_SET_KEY_LEN)) return false;
   picture.counted.ruleset.tables[table].sets.push_back(std::move(set));
   return true;
@@ -205,7 +214,9 @@ Status takeSets(NftSocket& socket, Picture& picture) {
         picture.addStrange(table, "set " + name);
         return;
       }
-      head.key = picture.counted.ruleset.tables[table].sets.back().key;
+      const NamedSet& set = picture.counted.ruleset.tables[table].sets.back();
+      if (set.dynamic) return;  // what packets put into it is no business of ours
+      head.key = set.key;
     }
     vm::SetData data;
     data.keyType = nftnl_set_get_u32(object.get(), NFTNL_SET_KEY_TYPE);

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nf_tables_compat.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <sys/socket.h>
@@ -188,6 +189,26 @@ Result<std::uint32_t> generation(NftSocket& socket) {
     (void)mnl_attr_parse(message, sizeof(nfgenmsg), keepGeneration, &id);
   }));
   return id;
+}
+
+Status loadMatch(NftSocket& socket, const char* name, std::uint32_t revision) {
+  constexpr std::uint32_t kMatch = 0;  // NFTA_COMPAT_TYPE; 1: a target
+  std::vector<char> buffer(kReceiveBytes);
+  const std::uint32_t sequence = socket.nextSequence();
+  constexpr auto kType = static_cast<std::uint16_t>(NFNL_SUBSYS_NFT_COMPAT << 8 |
+                                                    NFNL_MSG_COMPAT_GET);
+  nlmsghdr* request = header(buffer.data(), kType, NLM_F_ACK, sequence, AF_INET, 0);
+  mnl_attr_put_strz(request, NFTA_COMPAT_NAME, name);
+  mnl_attr_put_u32(request, NFTA_COMPAT_REV, htonl(revision));
+  mnl_attr_put_u32(request, NFTA_COMPAT_TYPE, htonl(kMatch));
+  ORRERY_TRY(sendAll(socket, buffer.data(), request->nlmsg_len));
+  for (;;) {  // until the acknowledgement
+    ORRERY_TRY_ASSIGN(const std::size_t got, receive(socket, buffer, 0));
+    int left = static_cast<int>(got);
+    for (const auto* m = reinterpret_cast<const nlmsghdr*>(buffer.data()); mnl_nlmsg_ok(m, left);
+         m = mnl_nlmsg_next(m, &left))
+      if (m->nlmsg_seq == sequence && m->nlmsg_type == NLMSG_ERROR) return {};
+  }
 }
 
 Result<bool> ask(NftSocket& socket, std::uint16_t type, std::uint8_t family, bool dump,

@@ -52,6 +52,12 @@ class Batch {
 // The number of the present ruleset: each commit of anybody makes a new one.
 Result<std::uint32_t> generation(NftSocket& socket);
 
+// Has the kernel load the module of an xtables match. A rule that uses one loads it too, but by a
+// name with the rule's family in it: xt_bpf is known as ipt_bpf and ip6t_bpf, not as ebt_bpf
+// (xt_request_find_match(), net/netfilter/x_tables.c), so a bridge's rule alone would fail. What
+// the kernel answers says nothing of use: a rule tells whether the match is there.
+Status loadMatch(NftSocket& socket, const char* name, std::uint32_t revision);
+
 // Sends one request (NLM_F_DUMP or a single get) and calls `each` for every answer. True if the
 // kernel marked the dump as interrupted.
 Result<bool> ask(NftSocket& socket, std::uint16_t type, std::uint8_t family, bool dump,

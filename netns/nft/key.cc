@@ -34,6 +34,15 @@ std::uint32_t wordsOf(KeyType type) {
   return 1;
 }
 
+namespace {
+// A part of several begins at a register of its own; one alone has its own length.
+std::uint32_t lengthOf(KeyType type, std::size_t parts) {
+  constexpr std::uint32_t kEtherLength = 6;
+  if (parts == 1 && type == KeyType::etherAddress) return kEtherLength;
+  return wordsOf(type) * 4;
+}
+}  // namespace
+
 std::uint32_t keyTypeOf(const NamedSet& set) {
   std::uint32_t number = 0;
   for (const KeyType type : set.key) number = number << kTypeBits | numberOf(type);
@@ -41,9 +50,9 @@ std::uint32_t keyTypeOf(const NamedSet& set) {
 }
 
 std::uint32_t keyLengthOf(const NamedSet& set) {
-  std::uint32_t words = 0;
-  for (const KeyType type : set.key) words += wordsOf(type);
-  return words * 4;
+  std::uint32_t length = 0;
+  for (const KeyType type : set.key) length += lengthOf(type, set.key.size());
+  return length;
 }
 
 std::optional<std::vector<KeyType>> keyOf(std::uint32_t keyType) {
@@ -55,7 +64,7 @@ std::optional<std::vector<KeyType>> keyOf(std::uint32_t keyType) {
     if (!found) return std::nullopt;
     key.insert(key.begin(), *found);
   }
-  if (key.size() < 2) return std::nullopt;
+  if (key.empty()) return std::nullopt;
   return key;
 }
 
@@ -73,7 +82,7 @@ std::optional<std::string> packKey(const std::vector<KeyType>& key,
     if (const auto* address = std::get_if<Ipv4>(&values[i]))
       for (int shift = 24; shift >= 0; shift -= 8)
         part.push_back(static_cast<char>(address->value >> shift & 0xff));
-    part.resize(std::size_t{wordsOf(key[i])} * 4, '\0');
+    part.resize(lengthOf(key[i], key.size()), '\0');
     bytes += part;
   }
   return bytes;
@@ -84,9 +93,9 @@ std::optional<std::vector<KeyValue>> unpackKey(const std::vector<KeyType>& key,
   std::vector<KeyValue> values;
   std::size_t at = 0;
   for (const KeyType type : key) {
-    const std::string part =
-        bytes.substr(std::min(at, bytes.size()), std::size_t{wordsOf(type)} * 4);
-    at += std::size_t{wordsOf(type)} * 4;
+    const std::size_t length = lengthOf(type, key.size());
+    const std::string part = bytes.substr(std::min(at, bytes.size()), length);
+    at += length;
     if (at > bytes.size()) return std::nullopt;
     Mac mac;
     Ipv4 address;

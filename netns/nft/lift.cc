@@ -10,6 +10,7 @@
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_nat.h>
 #include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/xt_bpf.h>
 #include <linux/rtnetlink.h>
 
 #include <algorithm>
@@ -289,26 +290,46 @@ std::optional<KeyPart> partOf(const Op& load) {
       return KeyPart::ipSource;
     case 14:
       return KeyPart::arpSenderIp;
+    case 36:
+      return KeyPart::dhcpClientMac;
     default:
       return std::nullopt;
   }
 }
 
-// Several loads and the lookup of what they make together.
-std::optional<Guess> guessInSet(const std::vector<Op>& ops, std::size_t at) {
-  InSet match;
+std::optional<Expr> keyedLookup(const Op& op, std::vector<KeyPart> key) {
+  const std::string* set = op.find(NFTNL_EXPR_LOOKUP_SET);
+  if (set == nullptr) return std::nullopt;
+  return InSet{*set, std::move(key), op.find(NFTNL_EXPR_LOOKUP_FLAGS) != nullptr};
+}
+
+std::optional<Expr> keyedMeter(const Op& op, std::vector<KeyPart> key) {
+  const std::string* set = op.find(NFTNL_EXPR_DYNSET_SET_NAME);
+  if (set == nullptr || op.inner.size() != 1) return std::nullopt;
+  const Op& inner = op.inner[0];
+  if (inner.name == "connlimit")
+    return OverCount{*set, std::move(key),
+                     static_cast<std::uint32_t>(number(inner, NFTNL_EXPR_CONNLIMIT_COUNT))};
+  return OverRate{*set, std::move(key), number(inner, NFTNL_EXPR_LIMIT_RATE),
+                  static_cast<std::uint32_t>(number(inner, NFTNL_EXPR_LIMIT_BURST))};
+}
+
+// One or several loads, and what is done with the key that they make together.
+std::optional<Guess> guessKeyed(const std::vector<Op>& ops, std::size_t at) {
+  std::vector<KeyPart> key;
   std::size_t next = at;
-  for (; next < ops.size() && match.key.size() < 4; ++next) {
+  for (; next < ops.size() && key.size() < 4; ++next) {
     const auto part = partOf(ops[next]);
     if (!part) break;
-    match.key.push_back(*part);
+    key.push_back(*part);
   }
-  if (match.key.size() < 2 || next >= ops.size() || ops[next].name != "lookup") return std::nullopt;
-  const std::string* set = ops[next].find(NFTNL_EXPR_LOOKUP_SET);
-  if (set == nullptr) return std::nullopt;
-  match.set = *set;
-  match.negated = ops[next].find(NFTNL_EXPR_LOOKUP_FLAGS) != nullptr;
-  return Guess{std::move(match), next + 1 - at};
+  if (key.empty() || next >= ops.size()) return std::nullopt;
+  const Op& user = ops[next];
+  std::optional<Expr> expr;
+  if (user.name == "lookup") expr = keyedLookup(user, std::move(key));
+  if (user.name == "dynset") expr = keyedMeter(user, std::move(key));
+  if (!expr) return std::nullopt;
+  return Guess{std::move(*expr), next + 1 - at};
 }
 
 std::optional<Guess> guessShorter(const std::vector<Op>& ops, std::size_t at) {
@@ -403,6 +424,19 @@ Expr limitOf(const Op& op) {
   return limit;
 }
 
+std::optional<Guess> guessBpf(const Op& op) {
+  const std::string* bytes = op.find(NFTNL_EXPR_MT_INFO);
+  xt_bpf_info_v1 info{};
+  if (bytes == nullptr || bytes->size() != sizeof info) return std::nullopt;
+  std::memcpy(&info, bytes->data(), sizeof info);
+  Bpf match;
+  for (std::size_t n = 0; n < info.bpf_program_num_elem && n < XT_BPF_MAX_NUM_INSTR; ++n) {
+    const sock_filter& i = info.bpf_program[n];
+    match.program.push_back({i.code, i.jt, i.jf, i.k});
+  }
+  return Guess{std::move(match)};
+}
+
 std::optional<Guess> guessStatement(const std::vector<Op>& ops, std::size_t at) {
   const Op& op = ops[at];
   if (op.name == "immediate") {
@@ -414,6 +448,7 @@ std::optional<Guess> guessStatement(const std::vector<Op>& ops, std::size_t at) 
   if (op.name == "masq") return Guess{Masquerade{op.find(NFTNL_EXPR_MASQ_FLAGS) != nullptr}};
   if (op.name == "redir") return Guess{Redirect{}};
   if (op.name == "notrack") return Guess{NoTrack{}};
+  if (op.name == "match") return guessBpf(op);
   if (op.name == "rt") return Guess{ClampMss{}, 3};
   if (op.name == "log") {
     const std::string* prefix = op.find(NFTNL_EXPR_LOG_PREFIX);
@@ -445,7 +480,7 @@ Rule lift(const std::vector<Op>& ops, Family family, RuleCount* count) {
       continue;
     }
     auto guess = guessMatch(ops, at);
-    if (!guess || !proves(*guess, ops, at, family)) guess = guessInSet(ops, at);
+    if (!guess || !proves(*guess, ops, at, family)) guess = guessKeyed(ops, at);
     if (!guess || !proves(*guess, ops, at, family)) guess = guessShorter(ops, at);
     if (!guess || !proves(*guess, ops, at, family)) guess = guessStatement(ops, at);
     if (guess && proves(*guess, ops, at, family)) {

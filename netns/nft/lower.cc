@@ -9,6 +9,7 @@
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_nat.h>
 #include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/xt_bpf.h>
 #include <linux/rtnetlink.h>
 
 #include <algorithm>
@@ -219,9 +220,52 @@ Op loadPart(KeyPart part, std::uint32_t reg) {
       return at(NFT_PAYLOAD_NETWORK_HEADER, 8, 6);
     case KeyPart::arpSenderIp:
       return at(NFT_PAYLOAD_NETWORK_HEADER, 14, 4);
+    case KeyPart::dhcpClientMac:  // RFC 2131: chaddr, behind the 8 bytes of UDP and 28 of the head
+      return at(NFT_PAYLOAD_TRANSPORT_HEADER, 36, 6);
   }
   return op("meta",
             {{NFTNL_EXPR_META_KEY, u32(NFT_META_IIFNAME)}, {NFTNL_EXPR_META_DREG, u32(reg)}});
+}
+
+Ops loadKey(const std::vector<KeyPart>& key) {
+  Ops ops;
+  std::uint32_t word = 0;
+  for (const KeyPart part : key) {
+    ops.push_back(loadPart(part, registerAt(word)));
+    word += wordsOf(typeOf(part));
+  }
+  return ops;
+}
+
+Ops dynset(const std::string& set, const std::vector<KeyPart>& key, std::uint32_t operation,
+           Op inner) {
+  Ops ops = loadKey(key);
+  Op last = op("dynset", {{NFTNL_EXPR_DYNSET_SREG_KEY, u32(NFT_REG_1)},
+                          {NFTNL_EXPR_DYNSET_OP, u32(operation)},
+                          {NFTNL_EXPR_DYNSET_SET_NAME, set}});
+  last.inner.push_back(std::move(inner));
+  ops.push_back(std::move(last));
+  return ops;
+}
+
+Op limit(const Limit& e) {
+  return op("limit", {{NFTNL_EXPR_LIMIT_RATE, host(e.rate)},
+                      {NFTNL_EXPR_LIMIT_UNIT, host(secondsIn(e.per))},
+                      {NFTNL_EXPR_LIMIT_BURST, u32(e.burst)},
+                      {NFTNL_EXPR_LIMIT_TYPE, u32(NFT_LIMIT_PKTS)},
+                      {NFTNL_EXPR_LIMIT_FLAGS, u32(e.over ? NFT_LIMIT_F_INV : 0)}});
+}
+
+// struct xt_bpf_info_v1 (linux/netfilter/xt_bpf.h) as the kernel hands it back: no descriptor, and
+// no pointer of its own. A longer program is refused before (nft.cc).
+std::string bpfInfo(const BpfProgram& program) {
+  xt_bpf_info_v1 info{};
+  info.mode = XT_BPF_MODE_BYTECODE;
+  info.bpf_program_num_elem = static_cast<__u16>(program.size());
+  for (std::size_t n = 0; n < program.size() && n < XT_BPF_MAX_NUM_INSTR; ++n)
+    info.bpf_program[n] = {program[n].code, program[n].jumpTrue, program[n].jumpFalse,
+                           program[n].k};
+  return host(info);
 }
 
 struct Lower {
@@ -319,25 +363,28 @@ struct Lower {
                        {NFTNL_EXPR_CMP_DATA, be32(e.bytes)}})};
   }
   Ops operator()(const InSet& e) const {
-    Ops ops;
-    std::uint32_t word = 0;
-    for (const KeyPart part : e.key) {
-      ops.push_back(loadPart(part, registerAt(word)));
-      word += wordsOf(typeOf(part));
-    }
+    Ops ops = loadKey(e.key);
     Attributes attributes = {{NFTNL_EXPR_LOOKUP_SREG, u32(NFT_REG_1)},
                              {NFTNL_EXPR_LOOKUP_SET, e.set}};
     if (e.negated) attributes.emplace_back(NFTNL_EXPR_LOOKUP_FLAGS, u32(NFT_LOOKUP_F_INV));
     ops.push_back(op("lookup", std::move(attributes)));
     return ops;
   }
-  Ops operator()(const Limit& e) const {
-    return {op("limit", {{NFTNL_EXPR_LIMIT_RATE, host(e.rate)},
-                         {NFTNL_EXPR_LIMIT_UNIT, host(secondsIn(e.per))},
-                         {NFTNL_EXPR_LIMIT_BURST, u32(e.burst)},
-                         {NFTNL_EXPR_LIMIT_TYPE, u32(NFT_LIMIT_PKTS)},
-                         {NFTNL_EXPR_LIMIT_FLAGS, u32(e.over ? NFT_LIMIT_F_INV : 0)}})};
+  Ops operator()(const OverRate& e) const {
+    return dynset(e.set, e.key, NFT_DYNSET_OP_UPDATE,
+                  limit(Limit{e.rate, Per::second, e.burst, true}));
   }
+  Ops operator()(const OverCount& e) const {
+    return dynset(e.set, e.key, NFT_DYNSET_OP_ADD,
+                  op("connlimit", {{NFTNL_EXPR_CONNLIMIT_COUNT, u32(e.most)},
+                                   {NFTNL_EXPR_CONNLIMIT_FLAGS, u32(NFT_CONNLIMIT_F_INV)}}));
+  }
+  Ops operator()(const Bpf& e) const {
+    return {op("match", {{NFTNL_EXPR_MT_NAME, "bpf"},
+                         {NFTNL_EXPR_MT_REV, u32(1)},
+                         {NFTNL_EXPR_MT_INFO, bpfInfo(e.program)}})};
+  }
+  Ops operator()(const Limit& e) const { return {limit(e)}; }
   Ops operator()(const Accept&) const { return {verdict(NF_ACCEPT)}; }
   Ops operator()(const Drop&) const { return {verdict(NF_DROP)}; }
   Ops operator()(const Return&) const { return {verdict(NFT_RETURN)}; }

@@ -31,6 +31,7 @@ constexpr std::size_t kMaxLogPrefix = 127;    // NF_LOG_PREFIXLEN 128 with NUL
 constexpr const char* kSetName = "__set%d";   // the kernel fills in the number
 constexpr std::uint32_t kMaxSetSize = 65535;  // of a named set
 constexpr std::size_t kMaxKeyParts = 4;
+constexpr std::uint32_t kMilliseconds = 1000;  // in a second
 constexpr int kAttempts = 8;
 
 std::string nameOf(const Table& table) {
@@ -54,6 +55,8 @@ struct ValueCount {
   std::optional<std::size_t> operator()(const EtherAddress& e) const { return e.addresses.size(); }
   std::optional<std::size_t> operator()(const Payload& e) const { return e.bytes.size(); }
   std::optional<std::size_t> operator()(const InSet& e) const { return e.key.size(); }
+  std::optional<std::size_t> operator()(const OverRate& e) const { return e.key.size(); }
+  std::optional<std::size_t> operator()(const OverCount& e) const { return e.key.size(); }
   template <class T>
   std::optional<std::size_t> operator()(const T&) const {
     return std::nullopt;
@@ -67,6 +70,13 @@ bool usableNames(const Interface& e) {
   });
 }
 
+// The kernel checks the instructions.
+Status checkLength(const Bpf& e) {
+  if (!e.program.empty() && e.program.size() <= kMaxBpfInstructions) return {};
+  return error("a filter program of {} instructions; 1 to {} are possible", e.program.size(),
+               kMaxBpfInstructions);
+}
+
 Status checkExpr(const Expr& expr) {
   if (const auto* unknown = std::get_if<Unknown>(&expr))
     return error("an unknown expression '{}' cannot be written", unknown->name);
@@ -74,6 +84,7 @@ Status checkExpr(const Expr& expr) {
   if (values && *values == 0) return error("a match on an empty list");
   if (values && *values > kMaxSetValues)
     return error("a match on {} values; at most {} are possible", *values, kMaxSetValues);
+  if (const auto* e = std::get_if<Bpf>(&expr)) ORRERY_TRY(checkLength(*e));
   if (const auto* e = std::get_if<Interface>(&expr); e != nullptr && !usableNames(*e))
     return error("an interface name must have 1 to {} bytes", kMaxIfNameLength);
   if (const auto* e = std::get_if<Payload>(&expr); e != nullptr && e->bytes.size() > 16)
@@ -113,8 +124,12 @@ Status checkSet(const Table& table, const NamedSet& set) {
   if (set.name.empty() || set.name.size() > kMaxChainName)
     return error("set {}/{}: a name must have 1 to {} bytes", nameOf(table), set.name,
                  kMaxChainName);
-  if (set.key.size() < 2 || set.key.size() > kMaxKeyParts)
-    return error("set {}/{}: a key has 2 to {} parts", nameOf(table), set.name, kMaxKeyParts);
+  if (set.key.empty() || set.key.size() > kMaxKeyParts)
+    return error("set {}/{}: a key has 1 to {} parts", nameOf(table), set.name, kMaxKeyParts);
+  if (set.dynamic && set.size == 0)
+    return error("set {}/{}: a dynamic set needs a size", nameOf(table), set.name);
+  if (set.timeout != 0 && !set.dynamic)
+    return error("set {}/{}: only a dynamic set has a timeout", nameOf(table), set.name);
   if (set.size > kMaxSetSize)
     return error("set {}/{}: at most {} elements", nameOf(table), set.name, kMaxSetSize);
   return {};
@@ -230,7 +245,13 @@ void addNamedSet(Batch& batch, const Table& table, const NamedSet& set, std::uin
   nftnl_set_set_str(object.get(), NFTNL_SET_TABLE, table.name.c_str());
   nftnl_set_set_str(object.get(), NFTNL_SET_NAME, set.name.c_str());
   nftnl_set_set_u32(object.get(), NFTNL_SET_ID, id);
-  nftnl_set_set_u32(object.get(), NFTNL_SET_FLAGS, 0);
+  std::uint32_t flags = set.dynamic ? NFT_SET_EVAL : 0;
+  if (set.timeout != 0) {
+    flags |= NFT_SET_TIMEOUT;
+    nftnl_set_set_u64(object.get(), NFTNL_SET_TIMEOUT, std::uint64_t{set.timeout} * kMilliseconds);
+    nftnl_set_set_u32(object.get(), NFTNL_SET_GC_INTERVAL, vm::kGcSeconds * kMilliseconds);
+  }
+  nftnl_set_set_u32(object.get(), NFTNL_SET_FLAGS, flags);
   nftnl_set_set_u32(object.get(), NFTNL_SET_FAMILY, family);
   nftnl_set_set_u32(object.get(), NFTNL_SET_KEY_TYPE, vm::keyTypeOf(set));
   nftnl_set_set_u32(object.get(), NFTNL_SET_KEY_LEN, vm::keyLengthOf(set));
@@ -376,10 +397,19 @@ Result<Kept> keptElements(NftSocket& socket, const Ruleset& wanted) {
   for (const SetElement& element : present.elements) {
     const NamedSet* before = findSet(present.ruleset, element.family, element.set);
     const NamedSet* after = findSet(wanted, element.family, element.set);
-    if (before != nullptr && after != nullptr && before->key == after->key)
+    if (before != nullptr && after != nullptr && !after->dynamic && before->key == after->key)
       kept.elements.push_back(element);
   }
   return kept;
+}
+
+bool usesBpf(const Ruleset& ruleset) {
+  for (const Table& table : ruleset.tables)
+    for (const Chain& chain : table.chains)
+      for (const Rule& rule : chain.rules)
+        for (const Expr& expr : rule.exprs)
+          if (std::holds_alternative<Bpf>(expr)) return true;
+  return false;
 }
 
 Status replaceOnce(NftSocket& socket, const Ruleset& ruleset) {
@@ -403,8 +433,8 @@ Status replaceOnce(NftSocket& socket, const Ruleset& ruleset) {
 }
 
 Status checkElement(const SetElement& element) {
-  if (element.key.size() < 2 || element.key.size() > kMaxKeyParts)
-    return error("set {}: a key has 2 to {} parts", element.set, kMaxKeyParts);
+  if (element.key.empty() || element.key.size() > kMaxKeyParts)
+    return error("set {}: a key has 1 to {} parts", element.set, kMaxKeyParts);
   for (const KeyValue& value : element.key)
     if (const auto* name = std::get_if<std::string>(&value);
         name != nullptr && (name->empty() || name->size() > kMaxIfNameLength))
@@ -417,6 +447,7 @@ Status checkElement(const SetElement& element) {
 Status replaceRuleset(NftSocket& socket, const nft::Ruleset& wanted) {
   ORRERY_TRY(check(wanted));
   const Ruleset ruleset = canonical(wanted);
+  if (usesBpf(ruleset)) ORRERY_TRY(loadMatch(socket, "bpf", 1));
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     Status replaced = replaceOnce(socket, ruleset);
     if (replaced || replaced.error().err != ERESTART) return replaced;

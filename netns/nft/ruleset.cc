@@ -52,12 +52,27 @@ KeyType typeOf(KeyPart part) {
       return KeyType::ifName;
     case KeyPart::etherSource:
     case KeyPart::arpSenderMac:
+    case KeyPart::dhcpClientMac:
       return KeyType::etherAddress;
     case KeyPart::ipSource:
     case KeyPart::arpSenderIp:
       return KeyType::ipv4Address;
   }
   return KeyType::ifName;
+}
+
+Ruleset withoutCounts(Ruleset ruleset) {
+  for (Table& table : ruleset.tables)
+    for (Chain& chain : table.chains)
+      std::erase_if(chain.rules, [&](const Rule& rule) {
+        for (const Expr& expr : rule.exprs)
+          if (const auto* count = std::get_if<OverCount>(&expr)) {
+            std::erase_if(table.sets, [&](const NamedSet& set) { return set.name == count->set; });
+            return true;
+          }
+        return false;
+      });
+  return ruleset;
 }
 
 const char* toString(Family family) {
@@ -109,7 +124,8 @@ bool isMatch(const Expr& expr) {
                                 std::is_same_v<T, FibReversePath> || std::is_same_v<T, TcpFlags> ||
                                 std::is_same_v<T, Mark> || std::is_same_v<T, EtherAddress> ||
                                 std::is_same_v<T, Payload> || std::is_same_v<T, ShorterThan> ||
-                                std::is_same_v<T, InSet> || std::is_same_v<T, Limit>;
+                                std::is_same_v<T, InSet> || std::is_same_v<T, Bpf> || std::is_same_v<T, OverRate> ||
+                                std::is_same_v<T, OverCount> || std::is_same_v<T, Limit>;
         return kMatch;
       },
       expr);

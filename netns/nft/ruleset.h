@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "netns/addr/ip.h"
+#include "netns/filter/program.h"
 
 namespace orrery::nft {
 
@@ -171,12 +172,38 @@ struct ShorterThan {  // meta length < N: of the network layer, without the fram
 };
 // Fields of a packet that make a key of a NamedSet. Those of ARP are of an Ethernet/IPv4 message:
 // a match on its head must precede them.
-enum class KeyPart { inputName, etherSource, ipSource, arpSenderMac, arpSenderIp };
+// That of DHCP is the client's hardware address (RFC 2131, chaddr), of an Ethernet client.
+enum class KeyPart { inputName, etherSource, ipSource, arpSenderMac, arpSenderIp, dhcpClientMac };
 struct InSet {  // iifname . ether saddr @name
   std::string set;
-  std::vector<KeyPart> key;  // 2 to 4, of the types that the set has
+  std::vector<KeyPart> key;  // 1 to 4, of the types that the set has
   bool negated = false;
   friend bool operator==(const InSet&, const InSet&) = default;
+};
+// Met by what is beyond the rate of its key; the set is dynamic. Where the set is full nothing of a
+// new key is met (nft_dynset_eval()): who may fill it must be bounded by other rules.
+struct OverRate {  // update @set { iifname limit rate over N/second burst N packets }
+  std::string set;
+  std::vector<KeyPart> key;
+  std::uint64_t rate = 1;   // packets a second
+  std::uint32_t burst = 5;  // packets
+  friend bool operator==(const OverRate&, const OverRate&) = default;
+};
+// Met by a packet of a connection beyond the number that its key may have at once (nft_connlimit).
+// For packets that begin one: each lookup walks the key's connections, at most once a jiffy
+// (nf_conncount.c). The set is dynamic, without a timeout: a key without connections goes by
+// itself.
+struct OverCount {  // add @set { ip saddr ct count over N }
+  std::string set;
+  std::vector<KeyPart> key;
+  std::uint32_t most = 1;
+  friend bool operator==(const OverCount&, const OverCount&) = default;
+};
+// A program of forBridgeHooks(), by nft_compat and xt_bpf: the match holds if it says "yes". Family
+// bridge only. `nft list` cannot print it, and says so.
+struct Bpf {
+  BpfProgram program;
+  friend bool operator==(const Bpf&, const Bpf&) = default;
 };
 enum class Per { second, minute, hour, day };
 struct Limit {  // limit rate [over] N/second burst N packets
@@ -262,11 +289,12 @@ struct Unknown {
   friend bool operator==(const Unknown&, const Unknown&) = default;
 };
 
-using Expr = std::variant<Interface, Protocol, EtherType, L4Proto, PacketTypeIs, Address, Fragment,
-                          Port, IcmpType, CtState, CtStatus, FibType, FibReversePath, TcpFlags,
-                          Mark, EtherAddress, Payload, ShorterThan, InSet, Limit, Accept, Drop,
-                          Return, Jump, Goto, Reject, Masquerade, SourceNat, DestinationNat,
-                          Redirect, Tproxy, SetMark, Log, NoTrack, ClampMss, Unknown>;
+using Expr =
+    std::variant<Interface, Protocol, EtherType, L4Proto, PacketTypeIs, Address, Fragment, Port,
+                 IcmpType, CtState, CtStatus, FibType, FibReversePath, TcpFlags, Mark, EtherAddress,
+                 Payload, ShorterThan, InSet, Bpf, OverRate, OverCount, Limit, Accept, Drop, Return,
+                 Jump, Goto, Reject, Masquerade, SourceNat, DestinationNat, Redirect, Tproxy,
+                 SetMark, Log, NoTrack, ClampMss, Unknown>;
 
 struct Rule {
   std::vector<Expr> exprs;  // matches first, then statements, a verdict last
@@ -294,8 +322,11 @@ enum class KeyType { ifName, etherAddress, ipv4Address };
 // ruleset as a value: two that differ in them alone are equal, and a replacement keeps them.
 struct NamedSet {
   std::string name;
-  std::vector<KeyType> key;  // 2 to 4: a concatenation
+  std::vector<KeyType> key;  // 1 to 4; several: a concatenation
   std::uint32_t size = 0;    // elements at most; the kernel then takes its quicker kind of table
+  // Filled by packets (OverRate, OverCount). Such elements are neither read nor kept.
+  bool dynamic = false;
+  std::uint32_t timeout = 0;  // seconds that a dynamic element stays after its last packet; 0: ever
   friend bool operator==(const NamedSet&, const NamedSet&) = default;
 };
 struct Table {
@@ -324,6 +355,10 @@ KeyType typeOf(KeyPart part);
 // The same ruleset as a dump would show it: tables by family, named sets by name, values of sets
 // sorted and unique, prefixes without host bits. replaceRuleset() writes the canonical form.
 Ruleset canonical(Ruleset ruleset);
+
+// Without the rules that count connections (OverCount) and their sets: for a kernel that lacks
+// nft_connlimit.
+Ruleset withoutCounts(Ruleset ruleset);
 
 const char* toString(Family family);
 const char* toString(Hook hook);

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string_view>
+
+#include "netns/nft/vm.h"
 
 namespace orrery::nft {
 namespace {
@@ -180,8 +183,16 @@ const char* partName(KeyPart part) {
       return "arp saddr ether";
     case KeyPart::arpSenderIp:
       return "arp saddr ip";
+    case KeyPart::dhcpClientMac:
+      return "@th,288,48";
   }
   return "?";
+}
+
+std::string keyText(const std::vector<KeyPart>& key) {
+  std::string out;
+  for (const KeyPart part : key) out += (out.empty() ? "" : " . ") + std::string(partName(part));
+  return out;
 }
 
 const char* keyTypeName(KeyType type) {
@@ -277,10 +288,18 @@ struct Print {
     return fmt::format("meta length < {}", e.bytes);
   }
   std::string operator()(const InSet& e) const {
-    std::string out;
-    for (const KeyPart part : e.key)
-      out += (out.empty() ? "" : " . ") + std::string(partName(part));
-    return fmt::format("{} {}@{}", out, e.negated ? "!= " : "", e.set);
+    return fmt::format("{} {}@{}", keyText(e.key), e.negated ? "!= " : "", e.set);
+  }
+  std::string operator()(const OverRate& e) const {
+    return fmt::format("update @{} {{ {} limit rate over {}/second burst {} packets }}", e.set,
+                       keyText(e.key), e.rate, e.burst);
+  }
+  std::string operator()(const OverCount& e) const {
+    return fmt::format("add @{} {{ {} ct count over {} }}", e.set, keyText(e.key), e.most);
+  }
+  // As iptables writes it; nft has no words for it.
+  std::string operator()(const Bpf& e) const {
+    return fmt::format("xt match bpf {}", quoted(orrery::toText(e.program)));
   }
   std::string operator()(const Limit& e) const {
     return fmt::format("limit rate {}{}/{} burst {} packets", e.over ? "over " : "", e.rate,
@@ -322,10 +341,15 @@ struct Print {
   std::string operator()(const Unknown& e) const { return "unknown(" + quoted(e.name) + ")"; }
 };
 
-bool isKnown(const Rule& rule) {
-  for (const Expr& expr : rule.exprs)
-    if (std::holds_alternative<Unknown>(expr)) return false;
-  return true;
+bool hasWords(const Expr& expr) {
+  // A raw load is an integer to nft, and no integer is looked up in a set of Ethernet addresses.
+  if (const auto* e = std::get_if<InSet>(&expr))
+    return std::find(e->key.begin(), e->key.end(), KeyPart::dhcpClientMac) == e->key.end();
+  return !std::holds_alternative<Unknown>(expr);
+}
+bool hasWords(const Rule& rule) {
+  return std::all_of(rule.exprs.begin(), rule.exprs.end(),
+                     [](const Expr& expr) { return hasWords(expr); });
 }
 
 std::string ruleText(const Rule& rule, Family family, const std::string& counter) {
@@ -340,7 +364,7 @@ std::string ruleText(const Rule& rule, Family family, const std::string& counter
   }
   if (!counted) add(counter);
   if (!rule.comment.empty()) add("comment " + quoted(rule.comment));
-  return isKnown(rule) ? out : "# " + out;
+  return hasWords(rule) ? out : "# " + out;
 }
 
 std::string chainHead(const Base& base) {
@@ -355,6 +379,10 @@ std::string setText(Family family, const NamedSet& set, const CountedRuleset* co
     type += (type.empty() ? "" : " . ") + std::string(keyTypeName(part));
   std::string out = fmt::format("\tset {} {{\n\t\ttype {}\n", set.name, type);
   if (set.size != 0) out += fmt::format("\t\tsize {}\n", set.size);
+  if (set.dynamic && set.timeout == 0) out += "\t\tflags dynamic\n";
+  if (set.timeout != 0)
+    out += fmt::format("\t\tflags dynamic,timeout\n\t\ttimeout {}s\n\t\tgc-interval {}s\n",
+                       set.timeout, vm::kGcSeconds);
   std::string elements;
   for (const SetElement& element :
        counted != nullptr ? counted->elements : std::vector<SetElement>{}) {

@@ -1,5 +1,6 @@
 // Rulesets as text in nft(8)'s language, stable enough for golden files and accepted by `nft -f`
-// (Unknown expressions excepted: those print as a comment). Pure.
+// (but for Unknown expressions, and for keys with the MAC in a DHCP message, which it has no words
+// for: such rules print as comments). Pure.
 #pragma once
 
 #include <cstdint>

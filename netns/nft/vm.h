@@ -52,6 +52,7 @@ struct Op {
   // NFTNL_EXPR_* number and value: integers as in memory, strings without NUL. Sorted by number.
   std::vector<std::pair<std::uint16_t, std::string>> attributes;
   std::optional<SetData> set;  // of a lookup
+  std::vector<Op> inner = {};  // of a dynset: what each of its elements holds
   friend bool operator==(const Op&, const Op&) = default;
 
   const std::string* find(std::uint16_t attribute) const {
@@ -60,6 +61,11 @@ struct Op {
     return nullptr;
   }
 };
+
+// How often the kernel looks for elements that have run out. By default it is each second
+// (nft_set_gc_interval()), for every such set of every router. One whose elements count connections
+// has no timeout, cannot say, and is looked at each second.
+inline constexpr std::uint32_t kGcSeconds = 60;
 
 // 32-bit words that a part of a key takes: each begins at a register of its own.
 std::uint32_t wordsOf(KeyType type);

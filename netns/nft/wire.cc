@@ -10,13 +10,14 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter_arp.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <string_view>
 
 namespace orrery::nft::vm {
 namespace {
 
-enum class Form { integer, data, text };
+enum class Form { integer, data, text, given };  // given: the library keeps the memory itself
 struct Attribute {
   std::uint16_t number;
   Form form;
@@ -79,6 +80,14 @@ const std::vector<Shape>& shapes() {
         {NFTNL_EXPR_LIMIT_BURST, integer},
         {NFTNL_EXPR_LIMIT_TYPE, integer},
         {NFTNL_EXPR_LIMIT_FLAGS, integer}}},
+      {"connlimit", {{NFTNL_EXPR_CONNLIMIT_COUNT, integer}, {NFTNL_EXPR_CONNLIMIT_FLAGS, integer}}},
+      {"dynset",
+       {{NFTNL_EXPR_DYNSET_SREG_KEY, integer},
+        {NFTNL_EXPR_DYNSET_SREG_DATA, integer},
+        {NFTNL_EXPR_DYNSET_OP, integer},
+        {NFTNL_EXPR_DYNSET_TIMEOUT, integer, true},
+        {NFTNL_EXPR_DYNSET_SET_NAME, text},
+        {NFTNL_EXPR_DYNSET_FLAGS, integer, true}}},
       {"immediate",
        {{NFTNL_EXPR_IMM_DREG, integer},
         {NFTNL_EXPR_IMM_DATA, data},
@@ -113,6 +122,8 @@ const std::vector<Shape>& shapes() {
         {NFTNL_EXPR_LOG_QTHRESHOLD, integer, true},
         {NFTNL_EXPR_LOG_LEVEL, integer},
         {NFTNL_EXPR_LOG_FLAGS, integer, true}}},
+      {"match",
+       {{NFTNL_EXPR_MT_NAME, text}, {NFTNL_EXPR_MT_REV, integer}, {NFTNL_EXPR_MT_INFO, given}}},
       {"notrack", {}},
       {"rt", {{NFTNL_EXPR_RT_KEY, integer}, {NFTNL_EXPR_RT_DREG, integer}}},
       {"byteorder",
@@ -169,14 +180,27 @@ Result<Owned<nftnl_expr>> encode(const Op& op, const SetReference& set) {
   if (!expr) return error("libnftnl has no expression '{}'", op.name);
   for (const auto& [number, value] : op.attributes) {
     // Text is set with its NUL; integers have the width that the library expects.
-    const bool text = formOf(*shape, number) == Form::text;
+    const Form form = formOf(*shape, number);
+    const bool text = form == Form::text;
     const auto length = static_cast<std::uint32_t>(value.size() + (text ? 1 : 0));
-    if (nftnl_expr_set(expr.get(), number, value.c_str(), length) != 0)
+    std::unique_ptr<void, decltype(&std::free)> copy(nullptr, &std::free);
+    if (form == Form::given) {
+      copy.reset(std::malloc(length));
+      if (!copy) return sysError(ENOMEM, "encode '{}'", op.name);
+      std::memcpy(copy.get(), value.data(), length);
+    }
+    const void* bytes = copy ? copy.get() : value.c_str();
+    if (nftnl_expr_set(expr.get(), number, bytes, length) != 0)
       return error("libnftnl refused attribute {} of '{}'", number, op.name);
+    (void)copy.release();
   }
   if (op.set) {
     nftnl_expr_set_str(expr.get(), NFTNL_EXPR_LOOKUP_SET, set.name);
     nftnl_expr_set_u32(expr.get(), NFTNL_EXPR_LOOKUP_SET_ID, set.id);
+  }
+  for (const Op& inner : op.inner) {
+    ORRERY_TRY_ASSIGN(auto part, encode(inner, {}));
+    nftnl_expr_add_expr(expr.get(), NFTNL_EXPR_DYNSET_EXPRESSIONS, part.release());  // owned by it
   }
   return expr;
 }
@@ -210,6 +234,14 @@ Op decode(const nftnl_expr* expr, const Sets& sets) {
     if (attribute.zeroIsAbsent && zero) continue;
     op.attributes.emplace_back(attribute.number, std::move(value));
   }
+  if (op.name == "dynset")
+    (void)nftnl_expr_expr_foreach(
+        expr,
+        [](nftnl_expr* inner, void* context) {
+          static_cast<Op*>(context)->inner.push_back(decode(inner, {}));
+          return 0;
+        },
+        &op);
   return op;
 }
 

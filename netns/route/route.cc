@@ -179,6 +179,35 @@ Result<std::vector<Route>> listRoutes(Rtnl& rtnl) {
   return out;
 }
 
+namespace {
+
+// A plain rule has the attributes of this list only. (The kernel shows SUPPRESS_PREFIXLEN of every
+// rule; -1: off.)
+bool isNarrowed(const fib_rule_hdr& head, const Attributes& attributes) {
+  if (head.src_len != 0 || head.dst_len != 0 || head.tos != 0 || (head.flags & FIB_RULE_INVERT) != 0)
+    return true;
+  for (const NlAttribute& attribute : attributes.all()) {
+    switch (attribute.type) {
+      case FRA_PRIORITY:
+      case FRA_FWMARK:
+      case FRA_FWMASK:
+      case FRA_TABLE:
+      case FRA_PROTOCOL:  // who made it
+      case FRA_PAD:
+        break;
+      case FRA_SUPPRESS_PREFIXLEN:
+      case FRA_SUPPRESS_IFGROUP:
+        if (readValue<std::uint32_t>(attribute.value) != 0xffffffff) return true;
+        break;
+      default:
+        return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
 Result<Rule> parseRule(Bytes payload) {
   const auto head = readValue<fib_rule_hdr>(payload);
   if (!head || head->family != AF_INET) return sysError(EBADMSG, "rule message malformed");
@@ -189,6 +218,7 @@ Result<Rule> parseRule(Bytes payload) {
   rule.mask = attributes.value<std::uint32_t>(FRA_FWMASK).value_or(0);
   rule.table = attributes.value<std::uint32_t>(FRA_TABLE).value_or(head->table);
   rule.action = head->action;
+  rule.narrowed = isNarrowed(*head, attributes);
   return rule;
 }
 

@@ -42,6 +42,7 @@ struct Rule {
   std::uint32_t mask = 0;  // 0: the rule does not look at the mark
   std::uint32_t table = 0;
   std::uint8_t action = 1;  // FR_ACT_TO_TBL
+  bool narrowed = false;    // it looks at more than the mark: addresses, links, ports, users …
   friend bool operator==(const Rule&, const Rule&) = default;
 };
 Result<Rule> parseRule(Bytes payload);  // of an RTM_NEWRULE of AF_INET; err EBADMSG

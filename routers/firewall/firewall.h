@@ -22,6 +22,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "netns/addr/ip.h"
@@ -48,11 +49,19 @@ struct PortOwner {
   IfName port;
   Mac mac;
   Ipv4 address;
+  bool router = false;  // one of ours, which holds its own clients to their limits
   friend bool operator==(const PortOwner&, const PortOwner&) = default;
 };
 // What a LAN's ruleset must be told of it (netns/nft/nft.h, addToSets) before its port exists:
 // nothing passes a port whose owner is not known.
 std::vector<nft::SetElement> guardEntries(const PortOwner& owner);
+// Of those, what frees a router downstream from the limits of a client.
+nft::SetElement exemptionOf(Ipv4 address);
+// True for an entry without a port's name whose MAC or address an owner in `present` has.
+bool isGuardOfAnother(const nft::SetElement& entry, const std::vector<nft::SetElement>& present);
+
+// The comment of the counted rules of the definition's filter of that number, from 0: "filter-1".
+std::string filterName(std::size_t number);
 
 nft::Ruleset lanRuleset(const RouterSpec& spec);
 // Only for routers with hasEgressNamespace(); for others a ruleset that drops everything.

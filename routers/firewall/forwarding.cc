@@ -9,8 +9,17 @@
 // within nft_do_chain(), one on a name, a set or connection tracking is a call through a function
 // pointer, ten times as dear. So addresses are looked at before names, and what needs a route
 // lookup (weak-host) only where connection tracking does not know the packet.
+//
+// A flow ends with its egress. While there is no way out the namespace's last route (routers/kinds)
+// leads clients' packets to `lo`, where they are refused, TCP by a reset. When a way out is there
+// again, nothing goes on that another egress had begun: its entries in connection tracking are gone
+// (runtime/supervisor), and a segment in mid-stream, which the kernel would take for the beginning
+// of a flow (nf_conntrack_tcp_loose), is reset. A client that only listens is made to speak, and so
+// to be told, by a segment in the server's name (netns/conntrack/nudge.h), which no flow may come
+// of.
 #include <variant>
 
+#include "routers/firewall/client_limits.h"
 #include "routers/firewall/firewall.h"
 #include "routers/firewall/parts.h"
 
@@ -81,7 +90,7 @@ Chain dns(const Sides& s) {
 }
 
 Chain input(const RouterSpec& spec, const Sides& s) {
-  std::vector<Rule> rules;
+  std::vector<Rule> rules = localLimits(spec);
   rules.push_back(accept("answers", {established()}));
   rules.push_back(drop("invalid", {invalid()}));
   rules.push_back(accept("loopback", {in("lo")}));
@@ -90,8 +99,7 @@ Chain input(const RouterSpec& spec, const Sides& s) {
         accept("dhcp", {in(s.lan), udp(), fromPort(kDhcpClientPort), toPort(kDhcpServerPort)}));
   rules.push_back(accept("dns", {in(s.lan), to({only(s.router)}),
                                  l4({protocol::kTcp, protocol::kUdp}), toPort(kDnsPort)}));
-  rules.push_back(accept(
-      "ping", Exprs{in(s.lan), to({only(s.router)})} + icmp({kEchoRequest}) + Exprs{echoLimit()}));
+  rules.push_back(accept("ping", Exprs{in(s.lan), to({only(s.router)})} + icmp({kEchoRequest})));
   rules.push_back(drop("rogue-dhcp", {in(s.lan), udp(), fromPort(kDhcpServerPort)}));
   rules.push_back(
       drop("broadcast",
@@ -109,13 +117,24 @@ Chain input(const RouterSpec& spec, const Sides& s) {
 Chain forward(const RouterSpec& spec, const Sides& s) {
   std::vector<Rule> rules;
   if (s.tunnel) rules.push_back(act("mss", {tcp(), syn(), ClampMss{}}));
+  for (Rule& rule : tunnelLimits(spec)) rules.push_back(std::move(rule));
   // The guard has tied sources to links: of the LAN's subnet is what came by the LAN.
   rules.push_back(accept("outbound", {from({s.subnet}), out(s.uplink), established()}));
   rules.push_back(accept("answers", {notFrom({s.subnet}), out(s.lan), established()}));
+  rules.push_back(reset("no-way-out", {in(s.lan), out("lo"), tcp()}));
+  rules.push_back(reject("no-way-out", {in(s.lan), out("lo")}));
+  // Invalid is a FIN that connection tracking knows no flow for; other segments outside of a flow's
+  // window are invalid as well, and no reason to end it.
+  rules.push_back(reset("lost-flow", {in(s.lan), out(s.uplink), tcp(), closing(), invalid()}));
   rules.push_back(drop("invalid", {invalid()}));
   if (s.tunnel)
     rules.push_back(reject("dns-elsewhere", {in(s.lan), l4({protocol::kTcp, protocol::kUdp}),
                                              toPorts({kDnsPort, kDnsOverTlsPort})}));
+  rules.push_back(reset("lost-flow", {in(s.lan), out(s.uplink), tcp(), notBeginning()}));
+  // A flow that nobody answers is "new" for ever: what was translated has begun before.
+  rules.push_back(
+      accept("unanswered", {in(s.lan), out(s.uplink), CtStatus{.snat = true, .dnat = false}}));
+  for (Rule& rule : flowLimits(spec)) rules.push_back(std::move(rule));
   rules.push_back(accept("new-outbound", {in(s.lan), out(s.uplink), CtState{.fresh = true}}));
   if (spec.lan.clientsTalk)
     rules.push_back(accept("clients-talk", {in(s.lan), out(s.lan)}));
@@ -127,14 +146,30 @@ Chain forward(const RouterSpec& spec, const Sides& s) {
   return chain("forward", Hook::forward, priority::kFilter, std::move(rules));
 }
 
+// Before connection tracking: of ours with another's source, an answer would be a flow's.
+Chain nudges(const Sides& s) {
+  std::vector<Rule> rules;
+  rules.push_back(act(
+      "nudge",
+      {out(s.lan), tcp(), FibType{Side::source, false, {AddressType::local}, true}, NoTrack{}}));
+  rules.push_back(accept("all", {}));
+  return chain("nudges", Hook::output, priority::kRaw, std::move(rules));
+}
+
 // The router's own packets: answers to clients, its resolver's queries, errors about flows.
 Chain output(const RouterSpec& spec, const Sides& s) {
   std::vector<Rule> rules;
   rules.push_back(accept("answers", {out(s.lan), established()}));
+  // Dropped here, a datagram is an error to its sender: the resolver need not wait for an answer.
+  rules.push_back(drop("no-way-out",
+                       {out("lo"), FibType{Side::destination, false, {AddressType::local}, true}}));
   rules.push_back(accept("loopback", {out("lo")}));
   if (spec.lan.dhcp)
     rules.push_back(
         accept("dhcp", {out(s.lan), udp(), fromPort(kDhcpServerPort), toPort(kDhcpClientPort)}));
+  rules.push_back(accept("resets", {out(s.lan), tcp(), resetting()}));
+  rules.push_back(
+      accept("nudge", {out(s.lan), tcp(), acknowledging(), CtState{.untracked = true}}));
   rules.push_back(accept(
       "icmp-errors", Exprs{out(s.lan)} + icmp({kUnreachable, kTimeExceeded, kParameterProblem})));
   Exprs query = {out(s.uplink), l4({protocol::kTcp, protocol::kUdp}), toPort(kDnsPort)};
@@ -171,8 +206,10 @@ Ruleset firewall::forwardingRuleset(const RouterSpec& spec) {
   if (sides.tunnel) table.chains.push_back(dns(sides));
   table.chains.push_back(input(spec, sides));
   table.chains.push_back(forward(spec, sides));
+  table.chains.push_back(nudges(sides));
   table.chains.push_back(output(spec, sides));
   table.chains.push_back(nat(sides));
+  addLimitSets(table);
   return canonical({{std::move(table), noIpv6(), bridgeTable(spec)}});
 }
 

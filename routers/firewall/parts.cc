@@ -77,8 +77,22 @@ Expr invalid() {
 Expr syn() {
   return TcpFlags{tcpflag::kSyn | tcpflag::kRst, {tcpflag::kSyn}, false};
 }
-Expr echoLimit() {
-  return Limit{20, Per::second, 40, false};
+Expr notBeginning() {
+  using namespace tcpflag;
+  return TcpFlags{kFin | kSyn | kRst | kAck, {kSyn}, true};
+}
+Expr closing() {
+  using namespace tcpflag;
+  return TcpFlags{kFin | kSyn | kRst, {kFin}, false};
+}
+Expr resetting() {
+  using namespace tcpflag;
+  return TcpFlags{kFin | kSyn | kRst, {kRst}, false};
+}
+
+Expr acknowledging() {
+  using namespace tcpflag;
+  return TcpFlags{kFin | kSyn | kRst | kAck, {kAck}, false};
 }
 
 Expr bytesAt(PayloadBase base, std::uint16_t offset, std::vector<std::uint8_t> bytes) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,6 +11,10 @@
 #include "routers/spec/router_spec.h"
 
 namespace orrery::firewall {
+
+inline constexpr std::uint32_t kMostPorts = 1024;  // of a bridge: BR_MAX_PORTS
+
+inline constexpr const char* kClients = "clients";  // the bridge's set of port, MAC, address
 
 inline constexpr const char* kUplink = "uplink";  // the veth to the router upstream
 inline constexpr const char* kNic = "ens1";       // a universe's NIC
@@ -48,8 +53,11 @@ Exprs icmp(std::vector<std::uint8_t> types);
 nft::Expr established();         // established, related
 nft::Expr freshOrEstablished();  // and new
 nft::Expr invalid();
-nft::Expr syn();        // the first segment of either side
-nft::Expr echoLimit();  // clients may ping their router, not flood it
+nft::Expr syn();            // the first segment of either side
+nft::Expr notBeginning();   // any but the first segment of whoever opens the connection
+nft::Expr closing();        // FIN
+nft::Expr resetting();      // RST
+nft::Expr acknowledging();  // ACK alone
 nft::Expr bytesAt(nft::PayloadBase base, std::uint16_t offset, std::vector<std::uint8_t> bytes);
 // RFC 826: hardware Ethernet, protocol IPv4, with addresses of six and four bytes.
 nft::Expr arpHead();
@@ -81,6 +89,9 @@ nft::Table noIpv6();
 // Frames on the router's bridge: of each port what its client may send (port_guard.cc); between
 // clients nothing unless they may talk.
 nft::Table bridgeTable(const RouterSpec& spec);
+
+// The filters of the definition (lan_filter.cc); nothing if it has none of the direction.
+std::optional<nft::Chain> filterChain(const RouterSpec& spec, FilterDirection direction);
 
 nft::Ruleset forwardingRuleset(const RouterSpec& spec);  // direct, openvpn, wireguard
 

@@ -11,6 +11,7 @@
 // DHCP and to tell the kinds of what is wrong apart. A tag of 802.1Q shows as the frame's Ethernet
 // type, also where the kernel has taken it off (nft_payload_copy_vlan()), so tagged frames match
 // nothing but their own drop.
+#include "routers/firewall/client_limits.h"
 #include "routers/firewall/firewall.h"
 #include "routers/firewall/parts.h"
 
@@ -20,9 +21,7 @@ namespace {
 using namespace nft;
 using namespace firewall;
 
-constexpr const char* kClients = "clients";  // port, MAC, address
-constexpr const char* kPorts = "ports";      // port, MAC
-constexpr std::uint32_t kMostPorts = 1024;   // of a bridge: BR_MAX_PORTS
+constexpr const char* kPorts = "ports";  // port, MAC
 
 constexpr std::uint16_t kVlan = 0x8100, kServiceVlan = 0x88a8;
 constexpr std::uint32_t kIpv4Head = 20, kArpMessage = 28;  // bytes
@@ -55,8 +54,9 @@ Expr ownMac(bool negated = false) {
 }
 
 std::vector<Rule> honest(const RouterSpec& spec) {
-  std::vector<Rule> rules;
+  std::vector<Rule> rules = broadcastLimits(spec);
   rules.push_back(accept("client", {ipv4(), plainHead(), knownClient()}));
+  for (Rule& rule : frameLimits(spec)) rules.push_back(std::move(rule));
   rules.push_back(accept(
       "arp",
       {arp(), arpHead(), ownMac(),
@@ -111,16 +111,23 @@ Table firewall::bridgeTable(const RouterSpec& spec) {
   for (Rule& rule : wrong(spec)) rules.push_back(std::move(rule));
   Chain frames = chain("prerouting", Hook::prerouting, priority::kBridgeFilter, std::move(rules));
   Chain forward = chain("forward", Hook::forward, priority::kBridgeFilter, between(spec));
-  return {Family::bridge,
-          kTableName,
-          {std::move(frames), std::move(forward)},
-          {{kClients, {KeyType::ifName, KeyType::etherAddress, KeyType::ipv4Address}, kMostPorts},
-           {kPorts, {KeyType::ifName, KeyType::etherAddress}, kMostPorts}}};
+  Table table{
+      Family::bridge,
+      kTableName,
+      {std::move(frames), std::move(forward)},
+      {{kClients, {KeyType::ifName, KeyType::etherAddress, KeyType::ipv4Address}, kMostPorts},
+       {kPorts, {KeyType::ifName, KeyType::etherAddress}, kMostPorts}}};
+  addLimitSets(table);
+  for (const FilterDirection direction : {FilterDirection::fromClient, FilterDirection::toClient})
+    if (auto filters = filterChain(spec, direction)) table.chains.push_back(*std::move(filters));
+  return table;
 }
 
 std::vector<SetElement> guardEntries(const PortOwner& owner) {
-  return {{Family::bridge, kClients, {owner.port.str(), owner.mac, owner.address}},
-          {Family::bridge, kPorts, {owner.port.str(), owner.mac}}};
+  std::vector<SetElement> entries = limitEntries(owner);
+  entries.push_back({Family::bridge, kClients, {owner.port.str(), owner.mac, owner.address}});
+  entries.push_back({Family::bridge, kPorts, {owner.port.str(), owner.mac}});
+  return entries;
 }
 
 }  // namespace orrery

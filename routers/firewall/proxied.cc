@@ -6,6 +6,7 @@
 // forward (no accept at all).
 #include <variant>
 
+#include "routers/firewall/client_limits.h"
 #include "routers/firewall/firewall.h"
 #include "routers/firewall/parts.h"
 
@@ -61,6 +62,7 @@ Chain proxy(const RouterSpec& spec) {
   std::vector<Rule> rules;
   rules.push_back(accept("loopback", {in("lo")}));
   rules.push_back(drop("invalid", {invalid()}));
+  for (Rule& rule : dhcpLimits(spec)) rules.push_back(std::move(rule));
   if (spec.lan.dhcp)
     rules.push_back(
         accept("dhcp", {in(lan), udp(), fromPort(kDhcpClientPort), toPort(kDhcpServerPort),
@@ -69,8 +71,11 @@ Chain proxy(const RouterSpec& spec) {
       "multicast", {in(lan), PacketTypeIs{{PacketType::broadcast, PacketType::multicast}, false}}));
   rules.push_back(
       drop("multicast", {in(lan), to({{Ipv4{0xe0000000}, 3}, {Ipv4{0xa9fe0000}, 16}})}));
+  for (Rule& rule : pingLimits(spec)) rules.push_back(std::move(rule));
   rules.push_back(accept("ping", Exprs{in(lan), to({only(router)})} + icmp({kEchoRequest})));
+  for (Rule& rule : dnsLimits(spec)) rules.push_back(std::move(rule));
   handOver(rules, "dns-udp", {in(lan), udp(), toPort(kDnsPort)}, ports.dnsUdp);
+  for (Rule& rule : proxiedFlowLimits(spec)) rules.push_back(std::move(rule));
   handOver(rules, "dns-tcp", {in(lan), tcp(), toPort(kDnsPort)}, ports.dnsTcp);
   refusePrivate(rules, spec, lan);
   handOver(rules, "tcp", {in(lan), tcp()}, ports.tcp);
@@ -90,8 +95,8 @@ Chain input(const RouterSpec& spec) {
   if (spec.lan.dhcp)
     rules.push_back(
         accept("dhcp", {in(lan), udp(), fromPort(kDhcpClientPort), toPort(kDhcpServerPort)}));
-  rules.push_back(accept("ping", Exprs{in(lan), to({only(spec.lan.address.address)})} +
-                                     icmp({kEchoRequest}) + Exprs{echoLimit()}));
+  rules.push_back(
+      accept("ping", Exprs{in(lan), to({only(spec.lan.address.address)})} + icmp({kEchoRequest})));
   rules.push_back(drop("unsolicited", {}));
   return chain("input", Hook::input, priority::kFilter, std::move(rules));
 }
@@ -118,6 +123,7 @@ Ruleset proxiedRuleset(const RouterSpec& spec) {
   table.chains.push_back(
       chain("forward", Hook::forward, priority::kFilter, {drop("forwarded", {})}));
   table.chains.push_back(output(spec));
+  addLimitSets(table);
   return canonical({{std::move(table), noIpv6(), bridgeTable(spec)}});
 }
 

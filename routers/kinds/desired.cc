@@ -41,8 +41,13 @@ class Builder {
     add(NetnsResource{lan()});
     add(SysctlsResource{lan(), isProxied(spec_) ? endpointSysctls(at_.kernel)
                                                 : forwardingSysctls(at_.kernel)});
-    add(RulesetResource{lan(), lanRuleset(spec_)});
+    add(RulesetResource{lan(), lanRuleset(spec_), !spec_.clientLimits.given});
     add(LinkUpResource{lan(), fixedName("lo")});
+    // What no other route takes goes to a link that leads nowhere, by way of the rules that refuse
+    // it. Without a route at all the kernel's answer would be an ICMP error, which ends no connection.
+    if (!isProxied(spec_))
+      add(RouteResource{lan(), Prefix4{Ipv4{0}, 0}, std::nullopt, fixedName("lo"), kLastTable,
+                        false});
   }
 
   UplinkFacts uplinkFacts() const {

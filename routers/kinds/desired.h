@@ -47,6 +47,9 @@ inline std::uint32_t idBase(const Placement& p) { return kFirstId + p.idSlot * k
 
 // Where packets with kProxyMark (routers/firewall) are delivered locally.
 inline constexpr std::uint32_t kTproxyTable = 100;
+// The kernel's last table (RT_TABLE_DEFAULT, ip-rule(8)), after main. In a namespace that forwards it
+// holds one route, to `lo`: what no way out takes meets the rules there, and is refused.
+inline constexpr std::uint32_t kLastTable = 253;
 
 // Names of interfaces inside the namespaces; ours, never found by probing.
 IfName nicName();                             // "ens1": the NIC in a universe

@@ -32,6 +32,10 @@ SysctlValues namespaceSysctls(const KernelFacts& kernel, const char* forward) {
   // Services hold no capability, and still bind 53 and 67.
   values.emplace_back("ipv4/ip_unprivileged_port_start", "0");
   values.emplace_back("ipv4/ping_group_range", "1\t0");  // nobody
+  // A connection whose process and peer are both gone (dnsmasq's to a resolver behind a tunnel that
+  // was destroyed) would keep the namespace, and so its clients' links, for minutes: one try in
+  // place of 8 (tcp(7)).
+  values.emplace_back("ipv4/tcp_orphan_retries", "1");
   if (kernel.bridgeNetfilter) {
     // Else bridged frames pass through the ip hooks too.
     values.emplace_back("bridge/bridge-nf-call-iptables", "0");
@@ -44,7 +48,10 @@ SysctlValues namespaceSysctls(const KernelFacts& kernel, const char* forward) {
 }  // namespace
 
 SysctlValues forwardingSysctls(const KernelFacts& kernel) {
-  return namespaceSysctls(kernel, "1");
+  SysctlValues values = namespaceSysctls(kernel, "1");
+  // A way out without carrier is none: the next route is taken, at last the one that refuses.
+  values.emplace_back("ipv4/conf/all/ignore_routes_with_linkdown", "1");
+  return values;
 }
 
 SysctlValues endpointSysctls(const KernelFacts& kernel) { return namespaceSysctls(kernel, "0"); }

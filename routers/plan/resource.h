@@ -39,6 +39,8 @@ struct SysctlsResource {  // keys below /proc/sys/net with '/', e.g. "ipv4/ip_fo
 struct RulesetResource {
   std::string netns;
   nft::Ruleset ruleset;
+  // Where the kernel cannot count connections, without the rules that do (nft::withoutCounts).
+  bool countsIfPossible = false;
   friend bool operator==(const RulesetResource&, const RulesetResource&) = default;
 };
 struct BridgeResource {

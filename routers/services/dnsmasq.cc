@@ -5,6 +5,8 @@
 // and at each SIGHUP. It could watch a directory instead, but the end of a process with an inotify
 // instance waits for an SRCU grace period (inotify_release(), 8 to 17 ms), which is longer than all
 // the rest of a router's end.
+#include <algorithm>
+
 #include "routers/services/common.h"
 
 namespace orrery {
@@ -37,9 +39,19 @@ std::string dhcpLines(const RouterSpec& spec) {
       spec.lan.mtu);
 }
 
+// Queries that wait for an answer from outside. dnsmasq gives up after 10 s (TIMEOUT, its config.h),
+// so one client whose names nobody answers holds those of 10 s and a burst, and several clients can
+// do that before the others are refused. Each is some 300 bytes.
+std::uint32_t forwardMax(const ClientLimits& limits) {
+  constexpr std::uint32_t kTimeout = 10, kClients = 4, kLeast = 150, kMost = 10000;
+  const std::uint32_t held = std::min(limits.dnsQueries, kMost) * (kTimeout + kBurstSeconds);
+  return limits.dnsQueries == 0 ? kMost : std::clamp(held * kClients, kLeast, kMost);
+}
+
 std::string dnsLines(const RouterSpec& spec) {
   if (!answersDns(spec)) return "port=0\n";
   return
+      fmt::format("dns-forward-max={}\n", forwardMax(spec.clientLimits)) +
       "no-resolv\n"
       "servers-file=/run/told/servers\n"
       "no-hosts\n"

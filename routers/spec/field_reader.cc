@@ -60,6 +60,13 @@ const Node* FieldReader::table(const std::string& key, const std::string& expect
   return nullptr;
 }
 
+const Node* FieldReader::array(const std::string& key, const std::string& expected) {
+  const Node* node = optional(key);
+  if (node == nullptr || node->type == NodeType::array) return node;
+  wrongType(*node, "'" + key + "'", expected);
+  return nullptr;
+}
+
 std::optional<bool> FieldReader::boolean(const std::string& key) {
   const Node* node = optional(key);
   if (node == nullptr) return std::nullopt;

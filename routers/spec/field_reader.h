@@ -46,6 +46,7 @@ class FieldReader {
 
   // The value of a key that must be of the type; nothing if absent or wrong (which is reported).
   const Node* table(const std::string& key, const std::string& expected);
+  const Node* array(const std::string& key, const std::string& expected);
   std::optional<bool> boolean(const std::string& key);
   std::optional<std::int64_t> integer(const std::string& key, std::int64_t least,
                                       std::int64_t most);

@@ -88,7 +88,7 @@ class SetReader {
           {RouterId{network, instance.name}, instance.nameSpan, &reporter.source()});
       Diagnostics own;
       Reporter ownReporter(reporter.source(), own);
-      auto router = readRouter(instance, network, auxiliary_, ownReporter);
+      auto router = readRouter(instance, network, auxiliary_, options_.filters, ownReporter);
       keepNew(std::move(own), reported);
       if (router) set_.routers.push_back(*std::move(router));
     }
@@ -117,15 +117,30 @@ class SetReader {
   }
 
   void addKnown() {
-    for (const RouterSpec& spec : options_.known) {
-      const bool replaced =
-          std::any_of(set_.declared.begin(), set_.declared.end(),
-                      [&](const DeclaredRouter& router) { return router.id == spec.id; });
-      if (replaced) continue;
-      // In front, so that a clash is reported for the newcomer.
-      set_.declared.insert(set_.declared.begin(), DeclaredRouter{spec.id, {}, nullptr});
-      set_.routers.insert(set_.routers.begin(), PlacedRouter{spec, {}, nullptr});
-    }
+    std::set<RouterId> defined;
+    for (const DeclaredRouter& router : set_.declared) defined.insert(router.id);
+    RouterSet all;
+    const auto add = [&](const std::vector<RouterSpec>& known) {
+      for (const RouterSpec& spec : known) {
+        if (defined.count(spec.id) != 0) continue;
+        all.declared.push_back(DeclaredRouter{spec.id, {}, nullptr});
+        all.routers.push_back(PlacedRouter{spec, {}, nullptr});
+      }
+    };
+    add(options_.known);
+    if (options_.knownIn) add(options_.knownIn(scope()));
+    // The known in front, so that a clash is reported for the newcomer.
+    std::move(set_.declared.begin(), set_.declared.end(), std::back_inserter(all.declared));
+    std::move(set_.routers.begin(), set_.routers.end(), std::back_inserter(all.routers));
+    set_ = std::move(all);
+  }
+
+  KnownScope scope() const {
+    KnownScope scope;
+    for (const DeclaredRouter& router : set_.declared) scope.networks.insert(router.id.network);
+    for (const PlacedRouter& router : set_.routers)
+      if (std::holds_alternative<NicUplink>(router.spec.uplink)) scope.nics = true;
+    return scope;
   }
 
   // Files in the order in which they were first mentioned; within a file by place.

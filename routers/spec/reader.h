@@ -8,7 +8,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,6 +18,7 @@
 
 #include "routers/spec/auxiliary_files.h"
 #include "routers/spec/diagnostic.h"
+#include "routers/spec/filter_compiler.h"
 #include "routers/spec/router_spec.h"
 
 namespace orrery {
@@ -33,11 +36,20 @@ struct Definitions {
   std::vector<Diagnostic> warnings;
 };
 
+// Which of the routers that are there already can matter to a set.
+struct KnownScope {
+  std::set<std::string> networks;  // those of the set
+  bool nics = false;               // the set claims a NIC, which a router of any network may have
+};
+
 struct ReadOptions {
   std::optional<std::uint32_t> count;  // in place of every template's own `count` (spawn --count)
   // Routers that are there already: they may be uplinks, and the set must not clash with them. One
   // that the set defines anew is replaced by it.
   std::vector<RouterSpec> known;
+  // The same for who does not have them at hand: asked once, when the set has been read.
+  std::function<std::vector<RouterSpec>(const KnownScope&)> knownIn;
+  const FilterCompiler* filters = nullptr;  // none: a definition with filters is refused
 };
 
 tl::expected<Definitions, std::vector<Diagnostic>> readDefinitions(

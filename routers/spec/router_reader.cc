@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "routers/spec/client_limits.h"
 #include "routers/spec/egress_reader.h"
+#include "routers/spec/filter_reader.h"
 #include "routers/spec/seccomp_reader.h"
 #include "routers/spec/values.h"
 
@@ -24,13 +26,14 @@ constexpr const char* kRouterUplinkWanted =
 class RouterReader {
  public:
   RouterReader(const RouterInstance& instance, const std::string& network,
-               const AuxiliaryFiles& auxiliary, Reporter& reporter)
+               const AuxiliaryFiles& auxiliary, const FilterCompiler* filters, Reporter& reporter)
       : instance_(instance),
         auxiliary_(auxiliary),
+        filters_(filters),
         reporter_(reporter),
         title_(fmt::format("[router.{}]", instance.name)),
         fields_(instance.table, instance.nameSpan, title_,
-                KeyList{{"kind", "uplink", "lan", "dns", "egress", "limits", "seccomp"}},
+                KeyList{{"kind", "uplink", "lan", "dns", "egress", "limits", "client_limits", "seccomp"}},
                 reporter) {
     placed_.spec.id.network = network;
     placed_.source = &reporter.source();
@@ -45,6 +48,9 @@ class RouterReader {
     readLan();
     readDns();
     readLimits();
+    if (const Node* node = fields_.table("client_limits", "a table with 'connections' and others"))
+      placed_.spec.clientLimits = readClientLimits(
+          *node, fmt::format("[router.{}.client_limits]", instance_.name), reporter_);
     if (const Node* node = fields_.table("seccomp", "a table with 'learn', 'profiles'"))
       placed_.spec.seccomp =
           readSeccompSpec(*node, fmt::format("[router.{}.seccomp]", instance_.name), kind,
@@ -207,7 +213,7 @@ class RouterReader {
       return;
     }
     FieldReader fields(*node, node->span, fmt::format("[router.{}.lan]", instance_.name),
-                       KeyList{{"address", "mac", "mac_local", "dhcp", "clients_talk", "mtu"}},
+                       KeyList{{"address", "mac", "mac_local", "dhcp", "clients_talk", "mtu", "filter"}},
                        reporter_);
     LanSpec& lan = placed_.spec.lan;
     lan.clientsTalk = fields.boolean("clients_talk").value_or(false);
@@ -224,6 +230,8 @@ class RouterReader {
     const bool good = checkInterfaceAddress(*address, *fields.optional("address"));
     readMac(fields);
     readDhcp(fields, good ? address : std::nullopt);
+    if (const Node* filters = fields.array("filter", "tables [[router.NAME.lan.filter]]"))
+      lan.filters = readFilters(*filters, instance_.name, lan.address, filters_, reporter_);
   }
 
   void readMac(FieldReader& fields) {
@@ -372,6 +380,7 @@ class RouterReader {
 
   const RouterInstance& instance_;
   const AuxiliaryFiles& auxiliary_;
+  const FilterCompiler* filters_;  // may be null
   Reporter& reporter_;
   std::string title_;
   FieldReader fields_;
@@ -381,8 +390,9 @@ class RouterReader {
 }  // namespace
 
 std::optional<PlacedRouter> readRouter(const RouterInstance& instance, const std::string& network,
-                                       const AuxiliaryFiles& auxiliary, Reporter& reporter) {
-  return RouterReader(instance, network, auxiliary, reporter).read();
+                                       const AuxiliaryFiles& auxiliary,
+                                       const FilterCompiler* filters, Reporter& reporter) {
+  return RouterReader(instance, network, auxiliary, filters, reporter).read();
 }
 
 }  // namespace orrery

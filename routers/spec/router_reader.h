@@ -6,6 +6,7 @@
 
 #include "routers/spec/auxiliary_files.h"
 #include "routers/spec/field_reader.h"
+#include "routers/spec/filter_compiler.h"
 #include "routers/spec/router_spec.h"
 #include "routers/spec/template_expander.h"
 
@@ -27,8 +28,9 @@ struct PlacedRouter {
 };
 
 // Nothing if anything was wrong, which has been reported. Profiles are read through `auxiliary`;
-// complaints about them carry their own file names.
+// complaints about them carry their own file names. `filters` may be null (ReadOptions).
 std::optional<PlacedRouter> readRouter(const RouterInstance& instance, const std::string& network,
-                                       const AuxiliaryFiles& auxiliary, Reporter& reporter);
+                                       const AuxiliaryFiles& auxiliary,
+                                       const FilterCompiler* filters, Reporter& reporter);
 
 }  // namespace orrery

@@ -22,6 +22,10 @@ const char* toString(Kind kind) {
   return "unknown";
 }
 
+const char* toString(FilterDirection direction) {
+  return direction == FilterDirection::fromClient ? "from-client" : "to-client";
+}
+
 const char* egressName(const EgressSpec& egress) {
   struct Names {
     const char* operator()(const DirectEgress&) const { return "direct"; }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "netns/addr/ip.h"
+#include "netns/filter/program.h"
 
 namespace orrery {
 
@@ -64,12 +65,25 @@ struct DhcpSpec {
   std::chrono::seconds lease{9000};
   friend bool operator==(const DhcpSpec&, const DhcpSpec&) = default;
 };
+// What the ports of clients let pass, beyond the guard: a filter can only take away.
+enum class FilterDirection { fromClient, toClient };
+struct FilterSpec {
+  FilterDirection direction = FilterDirection::fromClient;
+  bool pass = false;       // the expression says what passes; else what is dropped
+  std::string expression;  // tcpdump's language, checked (filter_expression.h)
+  std::string why;         // for people
+  BpfProgram passes;       // says "yes" to a frame that may pass, whichever way it was written
+  friend bool operator==(const FilterSpec&, const FilterSpec&) = default;
+};
+const char* toString(FilterDirection direction);  // "from-client", "to-client"
+
 struct LanSpec {
   Prefix4 address;  // of the bridge
   Mac mac;          // derived from the address unless given
   std::optional<DhcpSpec> dhcp;
   bool clientsTalk = false;
   std::uint16_t mtu = 1500;  // bytes
+  std::vector<FilterSpec> filters = {};  // a frame must pass every one of its direction
   friend bool operator==(const LanSpec&, const LanSpec&) = default;
 };
 
@@ -141,6 +155,24 @@ struct LimitsSpec {
   friend bool operator==(const LimitsSpec&, const LimitsSpec&) = default;
 };
 
+// What each client of the LAN may take; beyond it its packets are dropped and counted. 0: no limit.
+// A rate has a burst of kBurstSeconds. Routers downstream count their own clients and are only held
+// to the rates of frames. docs/adr/0019-limits-per-client.md weighs the defaults.
+struct ClientLimits {
+  std::uint32_t connections = 4096;         // in connection tracking at once, forwarded or proxied
+  std::uint32_t newConnections = 200;       // a second
+  std::uint32_t tunnelPackets = 10000;      // a second into a tunnel (openvpn, wireguard)
+  std::uint32_t dnsQueries = 100;           // a second
+  std::uint32_t arpFrames = 50;             // a second
+  std::uint32_t dhcpFrames = 10;            // a second
+  std::uint32_t broadcasts = 100;           // frames a second to the other clients (clients_talk)
+  std::uint32_t proxiedConnections = 512;   // at once through tproxy
+  std::uint64_t proxiedBuffers = 16u << 20;  // bytes in flight in tproxy
+  bool given = false;  // the definition names some: not to be left out where the kernel lacks them
+  friend bool operator==(const ClientLimits&, const ClientLimits&) = default;
+};
+inline constexpr std::uint32_t kBurstSeconds = 10;
+
 // --- seccomp --------------------------------------------------------------------------------------
 
 struct OwnSeccompProfile {  // used in place of the shipped one
@@ -165,6 +197,7 @@ struct RouterSpec {
   DnsSpec dns;
   EgressSpec egress;
   LimitsSpec limits;
+  ClientLimits clientLimits;
   SeccompSpec seccomp;
   friend bool operator==(const RouterSpec&, const RouterSpec&) = default;
 };

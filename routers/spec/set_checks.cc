@@ -238,15 +238,17 @@ class SetChecker {
       }
     }
     for (std::size_t i = 0; i < subnets.size(); ++i) {
+      if (subnets[i].router->source == nullptr) continue;  // the known are in front
       for (std::size_t j = 0; j < i; ++j) compareSubnets(subnets[j], subnets[i]);
     }
   }
 
   void compareSubnets(const Subnet& a, const Subnet& b) {
+    if (!a.prefix.overlaps(b.prefix)) return;
     const RouterId& idA = a.router->spec.id;
     const RouterId& idB = b.router->spec.id;
     const bool sameThing = idA == idB && a.router != b.router;  // a duplicate: reported as such
-    if (idA.network != idB.network || sameThing || !a.prefix.overlaps(b.prefix)) return;
+    if (idA.network != idB.network || sameThing) return;
     complain(
         Check::subnet, b.router->source, b.span,
         fmt::format("subnets overlap in {}: {} {} of '{}' and {} {} of '{}'", idA.network, a.side,

@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "routers/spec/client_limits.h"
 #include "routers/spec/values.h"
 
 namespace orrery {
@@ -120,6 +121,31 @@ Uplink uplinkOf(const Json& j) {
 // --- lan, dns, limits
 // -----------------------------------------------------------------------------
 
+Json filterJson(const FilterSpec& filter) {
+  return {{"direction", toString(filter.direction)},
+          {"pass", filter.pass},
+          {"expression", filter.expression},
+          {"why", filter.why},
+          {"passes", toText(filter.passes)}};
+}
+
+FilterSpec filterOf(const Json& j) {
+  FilterSpec filter;
+  const auto direction = j.at("direction").get<std::string>();
+  if (direction == toString(FilterDirection::toClient))
+    filter.direction = FilterDirection::toClient;
+  else if (direction != toString(FilterDirection::fromClient))
+    throw std::invalid_argument("a filter of no direction");
+  filter.pass = j.at("pass").get<bool>();
+  filter.expression = j.at("expression").get<std::string>();
+  filter.why = j.at("why").get<std::string>();
+  filter.passes = valueOrThrow(parseProgram(j.at("passes").get<std::string>()));
+  if (Status sound = checkProgram(filter.passes); !sound)
+    throw std::invalid_argument(sound.error().message);
+  (void)valueOrThrow(forBridgeHooks(filter.passes));
+  return filter;
+}
+
 Json lanJson(const LanSpec& lan) {
   Json out = {{"address", toString(lan.address)},
               {"mac", toString(lan.mac)},
@@ -130,6 +156,7 @@ Json lanJson(const LanSpec& lan) {
                    {"last", toString(lan.dhcp->last)},
                    {"lease", lan.dhcp->lease.count()}};
   }
+  for (const FilterSpec& filter : lan.filters) out["filters"].push_back(filterJson(filter));
   return out;
 }
 
@@ -143,6 +170,8 @@ LanSpec lanOf(const Json& j) {
     return DhcpSpec{ipOf(d.at("first")), ipOf(d.at("last")),
                     std::chrono::seconds(numberOf<std::uint32_t>(d.at("lease")))};
   });
+  if (const auto filters = j.find("filters"); filters != j.end())
+    for (const Json& filter : *filters) lan.filters.push_back(filterOf(filter));
   return lan;
 }
 
@@ -155,6 +184,22 @@ Json limitsJson(const LimitsSpec& limits) {
 LimitsSpec limitsOf(const Json& j) {
   return LimitsSpec{textOf(j, "cpus"), numberOf<std::uint64_t>(j.at("memory")),
                     numberOf<std::uint32_t>(j.at("pids"))};
+}
+
+// Left out where all is as by default.
+Json clientLimitsJson(const ClientLimits& limits) {
+  Json out = {{"given", limits.given}, {"proxied_buffers", limits.proxiedBuffers}};
+  for (const ClientLimitField& field : kClientLimitFields) out[field.key] = limits.*field.value;
+  return out;
+}
+
+ClientLimits clientLimitsOf(const Json& j) {
+  ClientLimits limits;
+  limits.given = j.at("given").get<bool>();
+  limits.proxiedBuffers = numberOf<std::uint64_t>(j.at("proxied_buffers"));
+  for (const ClientLimitField& field : kClientLimitFields)
+    limits.*field.value = numberOf<std::uint32_t>(j.at(field.key));
+  return limits;
 }
 
 // --- egress
@@ -285,6 +330,7 @@ RouterSpec specOf(const Json& j) {
   spec.dns = DnsSpec{addressesOf(j.at("dns").at("servers")), prefixOf(j.at("dns").at("names"))};
   spec.egress = egressOf(j.at("egress"));
   spec.limits = limitsOf(j.at("limits"));
+  if (j.contains("client_limits")) spec.clientLimits = clientLimitsOf(j.at("client_limits"));
   if (j.contains("seccomp")) spec.seccomp = seccompOf(j.at("seccomp"));
   return spec;
 }
@@ -302,6 +348,8 @@ std::string specToJson(const RouterSpec& spec) {
       {"dns", {{"servers", listOf(spec.dns.servers)}, {"names", toString(spec.dns.names)}}},
       {"egress", egressJson(spec.egress)},
       {"limits", limitsJson(spec.limits)}};
+  if (!(spec.clientLimits == ClientLimits{}))
+    out["client_limits"] = clientLimitsJson(spec.clientLimits);
   if (!(spec.seccomp == SeccompSpec{})) out["seccomp"] = seccompJson(spec.seccomp);
   // Paths and profiles may hold bytes that are not UTF-8, which JSON cannot: they become U+FFFD.
   return out.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';

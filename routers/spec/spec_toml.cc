@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "routers/spec/client_limits.h"
 #include "routers/spec/values.h"
 
 namespace orrery {
@@ -71,6 +72,17 @@ std::string lanText(const LanSpec& lan) {
   return out + fmt::format("clients_talk = {}\nmtu = {}\n", lan.clientsTalk, lan.mtu);
 }
 
+std::string filtersText(const std::string& router, const std::vector<FilterSpec>& filters) {
+  std::string out;
+  for (const FilterSpec& filter : filters) {
+    out += fmt::format("\n[[router.{}.lan.filter]]\ndirection = \"{}\"\n{} = {}\n", router,
+                       toString(filter.direction), filter.pass ? "pass" : "drop",
+                       quoted(filter.expression));
+    if (!filter.why.empty()) out += fmt::format("why = {}\n", quoted(filter.why));
+  }
+  return out;
+}
+
 std::string authLine(const std::optional<std::string>& auth) {
   return auth ? fmt::format("auth = {}\n", quoted(*auth)) : std::string();
 }
@@ -113,6 +125,7 @@ std::string toToml(const RouterSpec& spec) {
   out += fmt::format("\n[router.{}]\nkind = \"{}\"\nuplink = {}\n", name, toString(spec.kind),
                      uplinkText(spec.uplink));
   out += fmt::format("\n[router.{}.lan]\n{}", name, lanText(spec.lan));
+  out += filtersText(name, spec.lan.filters);
   out += fmt::format("\n[router.{}.dns]\nservers = {}\nnames = \"{}\"\n", name,
                      addressList(spec.dns.servers), toString(spec.dns.names));
   out += fmt::format("\n[router.{}.egress]\n{}", name, egressText(spec.egress));
@@ -120,6 +133,7 @@ std::string toToml(const RouterSpec& spec) {
   if (spec.limits.cpus) out += fmt::format("cpus = {}\n", quoted(*spec.limits.cpus));
   out +=
       fmt::format("memory = \"{}\"\npids = {}\n", memoryText(spec.limits.memory), spec.limits.pids);
+  out += clientLimitsText(name, spec.clientLimits);
   return out + seccompText(name, spec.seccomp);
 }
 

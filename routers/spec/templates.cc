@@ -27,6 +27,11 @@ dhcp    = { range = ["10.0.0.2", "10.0.0.254"], lease = "9000s" }   # false: cli
 # clients_talk = true       # clients may reach each other; they may not, by default
 # mtu = 1500
 
+# [[router.universe0.lan.filter]] # what clients' ports let pass, in tcpdump's language, without names
+# direction = "from-client" # or "to-client"
+# drop = "udp port 123 or ip multicast"   # or pass = "…": all else is dropped
+# why  = "no clock, no announcements"
+
 # [router.universe0.dns]
 # servers = ["9.9.9.9"]     # in place of those that the lease names
 
@@ -34,6 +39,11 @@ dhcp    = { range = ["10.0.0.2", "10.0.0.254"], lease = "9000s" }   # false: cli
 # cpus   = "0"
 # memory = "64M"
 # pids   = 32
+
+# [router.universe0.client_limits]   # of each client; beyond them its packets are dropped; 0: no limit
+# connections     = 4096    # at once
+# new_connections = 200     # a second, with bursts of ten seconds' worth, as all rates
+# dns_queries     = 100     # a second
 )toml";
 
 constexpr const char* kGalaxy =
@@ -50,6 +60,11 @@ uplink = "universe0"        # the router whose LAN carries the tunnel
 address = "10.1.1.254/24"
 dhcp    = { range = ["10.1.1.2", "10.1.1.253"], lease = "9000s" }   # false: clients are set up by hand
 # clients_talk = true       # clients may reach each other; they may not, by default
+
+# [[router.galaxy0.lan.filter]] # what clients' ports let pass, in tcpdump's language, without names
+# direction = "from-client" # or "to-client"
+# drop = "udp port 123 or ip multicast"   # or pass = "…": all else is dropped
+# why  = "no clock, no announcements"
 
 [router.galaxy0.egress]
 type    = "wireguard"
@@ -71,6 +86,11 @@ profile = "galaxy0.conf"    # the provider's own file, beside this one; mode 060
 # cpus   = "0"
 # memory = "128M"
 # pids   = 32
+
+# [router.galaxy0.client_limits]   # of each client; beyond them its packets are dropped; 0: no limit
+# connections     = 4096    # at once
+# new_connections = 200     # a second, with bursts of ten seconds' worth, as all rates
+# dns_queries     = 100     # a second
 )toml";
 
 constexpr const char* kStar =
@@ -87,6 +107,11 @@ address = "10.2.2.254/24"
 dhcp    = { range = ["10.2.2.2", "10.2.2.253"], lease = "9000s" }   # false: clients are set up by hand
 # clients_talk = true       # clients may reach each other; they may not, by default
 
+# [[router.star0.lan.filter]] # what clients' ports let pass, in tcpdump's language, without names
+# direction = "from-client" # or "to-client"
+# drop = "udp port 123 or ip multicast"   # or pass = "…": all else is dropped
+# why  = "no clock, no announcements"
+
 # [router.star0.dns]
 # names = "10.192.0.0/10"   # addresses that stand for names, so that the exit resolves them
 
@@ -98,6 +123,11 @@ dhcp    = { range = ["10.2.2.2", "10.2.2.253"], lease = "9000s" }   # false: cli
 # cpus   = "0"
 # memory = "256M"
 # pids   = 64
+
+# [router.star0.client_limits]       # of each client; beyond them its packets are dropped; 0: no limit
+# proxied_connections = 512          # at once through Tor
+# proxied_buffers     = "16M"        # bytes in flight in the proxy
+# dns_queries         = 100          # a second, with bursts of ten seconds' worth
 )toml";
 
 }  // namespace

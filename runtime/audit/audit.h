@@ -4,7 +4,9 @@
 
 #include <array>
 #include <bitset>
+#include <chrono>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <string>
 #include <utility>
@@ -51,21 +53,64 @@ struct LinkReport {
   friend bool operator==(const LinkReport&, const LinkReport&) = default;
 };
 
+// Contracts change while a link is watched: with a lease, a tunnel's address, a state. A frame and
+// the news of the change come by different ways, in any order. So with a patience, a frame is a
+// violation only if no contract allows it that was in force within that time before or after it: a
+// breach is held back so long, and judged again when the contract changes. Every frame is judged;
+// without a patience at once.
 class Audit {
  public:
-  Audit(std::vector<WatchedLink> links, std::string session);
+  using Nanoseconds = std::chrono::nanoseconds;  // of a clock that only goes forwards
+  Audit(std::vector<WatchedLink> links, std::string session,
+        Nanoseconds patience = Nanoseconds::zero());
 
   // `outgoing`: sent by the end that is watched. Returns true if it was the first violation of its
   // sort on that link. `link` is an index into the links given.
-  bool judge(std::size_t link, const FrameView& frame, bool outgoing, std::int64_t time);
+  bool judge(std::size_t link, const FrameView& frame, bool outgoing, std::int64_t time,
+             Nanoseconds now = Nanoseconds::zero());
+  // In force from now on; the one before still excuses for a while.
+  void setContract(std::size_t link, LinkContract contract, Nanoseconds now);
+  // What was held back long enough, or all of it, counts. Returns the violations that were the
+  // first of their sort: link, and place in its report.
+  struct FirstOfSort {
+    std::size_t link = 0;
+    std::size_t violation = 0;
+    friend bool operator==(const FirstOfSort&, const FirstOfSort&) = default;
+  };
+  std::vector<FirstOfSort> settle(Nanoseconds now);
+  std::vector<FirstOfSort> settleAll();
+  bool holdsBack() const { return !held_.empty(); }
   void lost(std::size_t link, std::uint64_t frames);
   const LinkReport& link(std::size_t index) const { return reports_[index]; }
   std::vector<LinkReport> report() const;
 
  private:
-  std::optional<unsigned> probeIn(const FrameView& frame) const;
+  struct Held {
+    std::size_t link = 0;
+    std::vector<std::uint8_t> bytes;
+    std::size_t length = 0;
+    bool tagged = false;
+    Breach breach = Breach::none;
+    std::int64_t time = 0;
+    Nanoseconds since{};
+  };
+  static constexpr std::size_t kMaxHeld = 4096;  // beyond it the oldest counts at once
 
+  std::optional<unsigned> probeIn(const FrameView& frame) const;
+  bool excused(std::size_t link, const FrameView& frame, Nanoseconds now) const;
+  bool count(std::size_t link, const FrameView& frame, Breach breach, std::int64_t time,
+             std::optional<unsigned> probe);
+  void countOldest(std::vector<FirstOfSort>& firsts);
+
+  struct Former {
+    LinkContract contract;
+    Nanoseconds until{};
+  };
   std::vector<WatchedLink> links_;
+  std::vector<std::vector<Former>> former_;  // of each link, the newest last
+  std::deque<Held> held_;
+  std::vector<FirstOfSort> overflowed_;  // told by the next settle()
+  Nanoseconds patience_;
   std::vector<LinkReport> reports_;
   std::vector<std::bitset<kMaxProbes>> passed_;
   std::string session_;

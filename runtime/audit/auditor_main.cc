@@ -5,8 +5,11 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <array>
+#include <chrono>
 #include <cstdio>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "runtime/audit/ring.h"
@@ -28,34 +31,63 @@ class Auditor {
   Auditor(AuditorConfig config, std::vector<PacketRing> rings)
       : config_(std::move(config)),
         rings_(std::move(rings)),
-        audit_(config_.links, config_.session) {}
+        audit_(config_.links, config_.session, config_.patience) {}
 
   Status run() {
     ORRERY_TRY(tell(Json::object({{"event", "watching"}})));
     for (;;) {
       ORRERY_TRY_ASSIGN(const bool asked, wait());
       ORRERY_TRY(drain());
-      if (!asked) continue;
-      char order = 0;
-      const ssize_t got = ::read(kTalk, &order, 1);
-      if (got <= 0) return {};
-      ORRERY_TRY(drain());
-      ORRERY_TRY(report());
+      if (asked) {
+        std::array<char, 65536> chunk{};
+        const ssize_t got = ::read(kTalk, chunk.data(), chunk.size());
+        if (got <= 0) return {};
+        // What came before an order is judged before it.
+        ORRERY_TRY(drain());
+        ORRERY_TRY(obey({chunk.data(), static_cast<std::size_t>(got)}));
+      }
+      ORRERY_TRY(tellFirsts(audit_.settle(now())));
     }
   }
 
  private:
-  // True if routerctl says something.
+  static std::chrono::nanoseconds now() {
+    return std::chrono::steady_clock::now().time_since_epoch();
+  }
+
+  // True if routerctl says something. While something is held back, it sleeps in halves of the
+  // patience.
   Result<bool> wait() {
     std::vector<pollfd> items = {{kTalk, POLLIN, 0}};
     for (const PacketRing& ring : rings_) items.push_back({ring.fd(), POLLIN, 0});
-    if (::poll(items.data(), items.size(), -1) < 0) {
+    const auto sleep = config_.patience.count() / 2 + 1;
+    const int timeout = audit_.holdsBack() ? static_cast<int>(sleep) : -1;
+    if (::poll(items.data(), items.size(), timeout) < 0) {
       if (errno == EINTR) return false;
       return sysError(errno, "wait");
     }
     for (std::size_t i = 0; i < rings_.size(); ++i)
       if ((items[i + 1].revents & POLLERR) != 0) rings_[i].clearError();
     return items[0].revents != 0;
+  }
+
+  Status obey(std::string_view bytes) {
+    pending_.append(bytes);
+    if (pending_.size() > kMaxJsonText) return error("an order without an end");
+    for (std::size_t end; (end = pending_.find('\n')) != std::string::npos;
+         pending_.erase(0, end + 1)) {
+      ORRERY_TRY_ASSIGN(const Json json, parseJson(pending_.substr(0, end)));
+      ORRERY_TRY_ASSIGN(AuditorOrder order, orderFromJson(json));
+      ORRERY_TRY(order.contracts ? change(*std::move(order.contracts)) : report());
+    }
+    return {};
+  }
+
+  Status change(std::vector<LinkContract> contracts) {
+    if (contracts.size() != rings_.size()) return error("contracts for other links");
+    for (std::size_t i = 0; i < contracts.size(); ++i)
+      audit_.setContract(i, std::move(contracts[i]), now());
+    return tell(Json::object({{"event", "contracts"}}));
   }
 
   Status drain() {
@@ -71,14 +103,22 @@ class Auditor {
     if (config_.links[link].farEnd)
       if (const auto number = markerIn(config_.session, frame))
         return tell(Json::object({{"event", "marker"}, {"link", link}, {"number", *number}}));
-    if (!audit_.judge(link, frame, seen.outgoing, seen.time)) return {};
-    const LinkReport& report = audit_.link(link);
-    return tell(Json::object({{"event", "violation"},
-                              {"link", report.name},
-                              {"violation", toJson(report.violations.back())}}));
+    if (!audit_.judge(link, frame, seen.outgoing, seen.time, now())) return {};
+    return tellFirsts({{link, audit_.link(link).violations.size() - 1}});
+  }
+
+  Status tellFirsts(const std::vector<Audit::FirstOfSort>& firsts) {
+    for (const Audit::FirstOfSort& first : firsts) {
+      const LinkReport& report = audit_.link(first.link);
+      ORRERY_TRY(tell(Json::object({{"event", "violation"},
+                                    {"link", report.name},
+                                    {"violation", toJson(report.violations[first.violation])}})));
+    }
+    return {};
   }
 
   Status report() {
+    ORRERY_TRY(tellFirsts(audit_.settleAll()));
     for (std::size_t i = 0; i < rings_.size(); ++i) {
       ORRERY_TRY_ASSIGN(const std::uint32_t lost, rings_[i].lost());
       audit_.lost(i, lost);
@@ -91,6 +131,7 @@ class Auditor {
   AuditorConfig config_;
   std::vector<PacketRing> rings_;
   Audit audit_;
+  std::string pending_;  // of an order
 };
 
 Status runAuditor() {

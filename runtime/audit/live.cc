@@ -88,9 +88,27 @@ Result<Watch> watchIn(const std::string& netns, const std::string& link, Watched
   return Watch{std::move(what), std::move(ring)};
 }
 
+Result<int> indexIn(const std::string& netns, const std::string& link) {
+  ORRERY_TRY_ASSIGN(const NetnsFd fd, openNetns(netns));
+  ORRERY_TRY_ASSIGN(const Rtnl rtnl, Rtnl::open(fd));
+  ORRERY_TRY_ASSIGN(const IfName name, IfName::parse(link));
+  return rtnl.indexOf(name);
+}
+
 LinkContract linkContract(const LiveRouter& router, LinkSide side) {
   const LinkContract* link = router.contract.link(side);
   return link != nullptr ? *link : closedLink();
+}
+
+// Nothing if it is gone by now, or has no place there.
+Result<std::optional<PortOwner>> ownerDownstream(const RouterId& id) {
+  const auto spec = readSpec(id);
+  const auto placement = spec ? readPlacement(id) : tl::unexpected<Error>(spec.error());
+  if (!placement && placement.error().err == ENOENT) return std::nullopt;
+  if (!placement) return tl::unexpected<Error>(placement.error());
+  if (!placement->uplinkAddress) return std::nullopt;
+  const Ipv4 address = *placement->uplinkAddress;
+  return PortOwner{bridgeName(*spec), uplinkMac(*spec, address), address, true};
 }
 
 bool isPartOf(const NamespaceModel& model, const std::string& name) {
@@ -126,7 +144,11 @@ Result<LiveRouter> lookAt(const LiveQuery& query) {
   Surroundings around;
   ORRERY_TRY_ASSIGN(around.ports, query.ports(query.id, query.root));
   ORRERY_TRY_ASSIGN(const auto downstream, routersDownstream(query.id));
-  for (const RouterId& each : downstream) around.ports.push_back(each.name);
+  for (const RouterId& each : downstream) {
+    ORRERY_TRY_ASSIGN(auto owner, ownerDownstream(each));
+    if (owner) around.ports.push_back(*std::move(owner));
+  }
+  around.users = UserSpan{idBase(router.placement), kIdsPerRouter};
   around.wayOut = wayOut(router, query.state, *lan);
   router.models = modelOf(router.spec, plan, around);
   router.facts = factsOf(router, query.state, *lan);
@@ -134,18 +156,15 @@ Result<LiveRouter> lookAt(const LiveQuery& query) {
   return router;
 }
 
-Result<std::vector<Watch>> openWatches(const LiveRouter& router) {
-  std::vector<Watch> watches;
+Result<std::vector<PlannedWatch>> planWatches(const LiveRouter& router) {
+  std::vector<PlannedWatch> watches;
   const bool direct = std::holds_alternative<DirectEgress>(router.spec.egress);
-  WatchedLink uplink{"uplink", linkContract(router, LinkSide::uplink), false, direct};
-  if (const auto& above = router.placement.uplink) {
-    uplink.farEnd = true;
-    ORRERY_TRY_ASSIGN(Watch watch, watchIn(above->id.text(), router.spec.id.name, uplink));
-    watches.push_back(std::move(watch));
-  } else {
-    ORRERY_TRY_ASSIGN(Watch watch, watchIn(uplinkNetns(router.spec), nicName().str(), uplink));
-    watches.push_back(std::move(watch));
-  }
+  const bool farEnd = router.placement.uplink.has_value();
+  WatchedLink uplink{"uplink", linkContract(router, LinkSide::uplink), farEnd, direct};
+  const std::string at = farEnd ? router.placement.uplink->id.text() : uplinkNetns(router.spec);
+  const std::string device = farEnd ? router.spec.id.name : nicName().str();
+  ORRERY_TRY_ASSIGN(const int index, indexIn(at, device));
+  watches.push_back({at, device, index, std::move(uplink)});
   const auto tunnel = tunnelName(router.spec);
   for (std::size_t i = 0; i < router.models.size(); ++i) {
     const NamespaceModel& model = router.models[i];
@@ -155,9 +174,17 @@ Result<std::vector<Watch>> openWatches(const LiveRouter& router) {
       if (!isTunnel && isPartOf(model, link.name)) continue;
       WatchedLink what{fmt::format("{}, {}", link.name, model.name), closedLink(), false, false};
       if (isTunnel) what = {"tunnel", linkContract(router, LinkSide::tunnel), false, true};
-      ORRERY_TRY_ASSIGN(Watch watch, watchIn(model.name, link.name, std::move(what)));
-      watches.push_back(std::move(watch));
+      watches.push_back({model.name, link.name, link.index, std::move(what)});
     }
+  }
+  return watches;
+}
+
+Result<std::vector<Watch>> openWatches(const std::vector<PlannedWatch>& planned) {
+  std::vector<Watch> watches;
+  for (const PlannedWatch& each : planned) {
+    ORRERY_TRY_ASSIGN(Watch watch, watchIn(each.netns, each.device, each.link));
+    watches.push_back(std::move(watch));
   }
   return watches;
 }

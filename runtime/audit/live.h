@@ -29,14 +29,21 @@ struct LiveRouter {
 struct LiveQuery {
   RouterId id;
   std::optional<RouterState> state;  // as its supervisor says; none: there is none
-  Result<std::vector<std::string>> (*ports)(const RouterId& id, const std::string& root);
+  Result<std::vector<PortOwner>> (*ports)(const RouterId& id, const std::string& root);
   std::string root;
 };
 Result<LiveRouter> lookAt(const LiveQuery& query);
 
 // Where the two ends of every link that can lead out are watched: the uplink at its far end if that
 // is a router's LAN, else at our own; the tunnel; and each link that no plan has.
-Result<std::vector<Watch>> openWatches(const LiveRouter& router);
+struct PlannedWatch {
+  std::string netns;
+  std::string device;
+  int index = 0;  // of the device there: another one of that name is another watch
+  WatchedLink link;
+};
+Result<std::vector<PlannedWatch>> planWatches(const LiveRouter& router);
+Result<std::vector<Watch>> openWatches(const std::vector<PlannedWatch>& planned);
 
 AuditorHome auditorHome(const LiveRouter& router);
 ProbeGround probeGround(const LiveRouter& router, const Mac& client, Ipv4 address);

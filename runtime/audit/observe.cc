@@ -41,8 +41,11 @@ Result<bool> ownedByUs(const NetnsFd& netns) {
 std::vector<Sysctl> linkSysctls(const NetnsFd& netns, const std::vector<Link>& links) {
   std::vector<Sysctl> values;
   for (const Link& link : links)
-    for (const char* pattern : {"ipv4/conf/{}/forwarding", "ipv4/conf/{}/proxy_arp",
-                                "ipv4/conf/{}/route_localnet", "ipv6/conf/{}/disable_ipv6"})
+    for (const char* pattern :
+         {"ipv4/conf/{}/forwarding", "ipv4/conf/{}/proxy_arp", "ipv4/conf/{}/route_localnet",
+          "ipv4/conf/{}/accept_local", "ipv4/conf/{}/accept_source_route",
+          "ipv4/conf/{}/send_redirects", "ipv4/conf/{}/bc_forwarding",
+          "ipv4/conf/{}/proxy_arp_pvlan", "ipv6/conf/{}/disable_ipv6"})
       if (auto got = getSysctls(netns, {fmt::format(fmt::runtime(pattern), link.name)}))
         values.push_back(std::move(got->front()));
   return values;
@@ -125,6 +128,7 @@ Result<NamespaceSeen> observeNamespace(const NamespaceModel& model) {
   ORRERY_TRY_ASSIGN(seen.ipv6, ipv6Addresses(netns));
   ORRERY_TRY_ASSIGN(seen.ours, ownedByUs(netns));
   ORRERY_TRY_ASSIGN(seen.processes, processesIn(netns));
+  ORRERY_TRY_ASSIGN(seen.attached, observeAttached(rtnl));
   return seen;
 }
 

@@ -47,9 +47,10 @@ Result<UniqueFd> inMemory(const std::string& text) {
 }  // namespace
 
 Result<AuditorProcess> AuditorProcess::start(std::vector<Watch> watches, const std::string& session,
-                                             const AuditorHome& home) {
+                                             const AuditorHome& home, milliseconds patience) {
   AuditorConfig config;
   config.session = session;
+  config.patience = patience;
   FdMap fds;
   for (std::size_t i = 0; i < watches.size(); ++i) {
     config.links.push_back(watches[i].link);
@@ -89,6 +90,13 @@ Error AuditorProcess::whyItEnded() const {
 }
 
 Result<Json> AuditorProcess::nextLine(milliseconds timeout) {
+  if (told_.empty()) return readLine(timeout);
+  Json line = std::move(told_.front());
+  told_.pop_front();
+  return line;
+}
+
+Result<Json> AuditorProcess::readLine(milliseconds timeout) {
   const auto deadline = Clock::now() + timeout;
   for (;;) {
     const std::size_t end = pending_.find('\n');
@@ -115,8 +123,9 @@ Result<Json> AuditorProcess::await(std::string_view event, milliseconds timeout)
   const auto deadline = Clock::now() + timeout;
   for (;;) {
     const auto left = std::chrono::duration_cast<milliseconds>(deadline - Clock::now());
-    ORRERY_TRY_ASSIGN(Json line, nextLine(left));
+    ORRERY_TRY_ASSIGN(Json line, readLine(left));
     if (line.text("event") == event) return line;
+    if (line.text("event") == "violation") told_.push_back(line);
     if (line.text("event") == "marker") markers_.push_back(std::move(line));
   }
 }
@@ -139,8 +148,15 @@ Status AuditorProcess::awaitMarker(std::size_t link, unsigned number, millisecon
   }
 }
 
+Status AuditorProcess::setContracts(std::vector<LinkContract> contracts, milliseconds timeout) {
+  const AuditorOrder order{std::move(contracts)};
+  ORRERY_TRY(writeAll(talk_.get(), toJson(order).dump() + "\n"));
+  ORRERY_TRY(await("contracts", timeout));
+  return {};
+}
+
 Result<std::vector<LinkReport>> AuditorProcess::report(milliseconds timeout) {
-  ORRERY_TRY(writeAll(talk_.get(), "q"));
+  ORRERY_TRY(writeAll(talk_.get(), toJson(AuditorOrder{}).dump() + "\n"));
   ORRERY_TRY_ASSIGN(const Json json, await("report", timeout));
   std::vector<LinkReport> reports;
   if (json["links"].asArray() == nullptr) return error("the auditor's report has no links");

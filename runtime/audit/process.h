@@ -6,6 +6,7 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,9 +28,11 @@ struct AuditorHome {
 
 class AuditorProcess {
  public:
-  // Returns when every ring is being read: what was sent since it was opened is in it.
-  static Result<AuditorProcess> start(std::vector<Watch> watches, const std::string& session,
-                                      const AuditorHome& home);
+  // Returns when every ring is being read: what was sent since it was opened is in it. `patience`
+  // with breaches: see Audit.
+  static Result<AuditorProcess> start(
+      std::vector<Watch> watches, const std::string& session, const AuditorHome& home,
+      std::chrono::milliseconds patience = std::chrono::milliseconds::zero());
   AuditorProcess(AuditorProcess&&) = default;
   AuditorProcess& operator=(AuditorProcess&&) = delete;
   ~AuditorProcess();
@@ -38,13 +41,18 @@ class AuditorProcess {
   Status awaitMarker(std::size_t link, unsigned number, std::chrono::milliseconds timeout);
   // What was seen until now.
   Result<std::vector<LinkReport>> report(std::chrono::milliseconds timeout);
+  // One for each watch, in force when this returns.
+  Status setContracts(std::vector<LinkContract> contracts, std::chrono::milliseconds timeout);
   // Readable when the auditor has something to tell; nextLine() takes it. For streams.
   int fd() const { return talk_.get(); }
+  // nextLine() would not have to wait.
+  bool hasLine() const { return !told_.empty() || pending_.find('\n') != std::string::npos; }
   Result<Json> nextLine(std::chrono::milliseconds timeout);
 
  private:
   AuditorProcess(UniqueFd talk, SandboxedChild child)
       : talk_(std::move(talk)), child_(std::move(child)) {}
+  Result<Json> readLine(std::chrono::milliseconds timeout);
   Result<Json> await(std::string_view event, std::chrono::milliseconds timeout);
   Error whyItEnded() const;
 
@@ -52,6 +60,7 @@ class AuditorProcess {
   SandboxedChild child_;
   std::string pending_;
   std::vector<Json> markers_;  // that came while something else was awaited
+  std::deque<Json> told_;      // violations, likewise: for nextLine()
 };
 
 }  // namespace orrery::audit

@@ -10,6 +10,8 @@ namespace {
 
 constexpr std::uint32_t kMainTable = 254, kLocalTable = 255, kDefaultTable = 253;
 constexpr std::uint8_t kByKernel = 2;  // RTPROT_KERNEL
+constexpr std::uint8_t kToTable = 1;   // FR_ACT_TO_TBL
+constexpr std::uint32_t kWholeMark = 0xffffffff;
 const Prefix4 kDefaultRoute{Ipv4{0}, 0};
 const Prefix4 kLoopback{Ipv4{0x7f000001}, 8};
 
@@ -43,7 +45,10 @@ class ModelMaker {
     if (auto* model = at(r.netns)) model->sysctls = r.values;
   }
   void take(const RulesetResource& r) {
-    if (auto* model = at(r.netns)) model->ruleset = nft::canonical(r.ruleset);
+    if (auto* model = at(r.netns)) {
+      model->ruleset = nft::canonical(r.ruleset);
+      model->countsIfPossible = r.countsIfPossible;
+    }
   }
   void take(const BridgeResource& r) {
     if (auto* model = at(r.netns))
@@ -74,10 +79,14 @@ class ModelMaker {
     const auto tunnel = tunnelName(spec_);
     // It is born in the egress namespace, without address or route, and moved.
     if (tunnel) model.links.push_back({.name = tunnel->str()});
+    model.socketUsers = around_.users;
+    model.mayHoldRootsSockets = std::holds_alternative<WireGuardEgress>(spec_.egress);
     if (model.name != spec_.id.text()) return;
-    for (const std::string& port : around_.ports)
+    model.mayHoldRootsSockets = true;  // tproxy's, made for it
+    model.owners = around_.ports;
+    for (const PortOwner& port : around_.ports)
       model.links.push_back(
-          {.name = port, .bridge = spec_.id.name, .isolated = !spec_.lan.clientsTalk});
+          {.name = port.port.str(), .bridge = spec_.id.name, .isolated = !spec_.lan.clientsTalk});
     if (tunnel) wayOut(model, tunnel->str(), false);
     const auto* nic = std::get_if<NicUplink>(&spec_.uplink);
     if (nic != nullptr && !nic->fixed) {
@@ -111,6 +120,7 @@ class Comparison {
     rules();
     for (const std::string& each : seen_.ipv6) say("it has an IPv6 address: " + each);
     processes();
+    for (std::string& each : compareAttached(model_, seen_)) say(std::move(each));
     return std::move(out_);
   }
 
@@ -198,15 +208,18 @@ class Comparison {
 
   // The kernel's three (ip-rule(8)): local first, main, default.
   void checkRule(const Rule& rule) {
-    const bool kernels =
-        rule.mask == 0 && ((rule.priority == 0 && rule.table == kLocalTable) ||
-                           (rule.priority == 32766 && rule.table == kMainTable) ||
-                           (rule.priority == 32767 && rule.table == kDefaultTable));
+    const bool simple = !rule.narrowed && rule.action == kToTable;
+    const bool kernels = simple && rule.mask == 0 &&
+                         ((rule.priority == 0 && rule.table == kLocalTable) ||
+                          (rule.priority == 32766 && rule.table == kMainTable) ||
+                          (rule.priority == 32767 && rule.table == kDefaultTable));
     if (kernels) return;
     for (const auto& [mark, table] : model_.markRules)
-      if (rule.priority == kMarkRulePriority && rule.mark == mark && rule.table == table) return;
-    say(fmt::format("rule {} (mark {:#x}, table {}) is no part of the router", rule.priority,
-                    rule.mark, rule.table));
+      if (simple && rule.priority == kMarkRulePriority && rule.mark == mark &&
+          rule.mask == kWholeMark && rule.table == table)
+        return;
+    say(fmt::format("rule {} (mark {:#x}, table {}{}) is no part of the router", rule.priority,
+                    rule.mark, rule.table, simple ? "" : ", with other conditions or actions"));
   }
 
   void sysctls() {
@@ -231,6 +244,8 @@ class Comparison {
     for (const std::string& table : seen_.rules.foreign)
       say(fmt::format("nftables has a table '{}' that is no part of the router", table));
     if (seen_.rules.ruleset == model_.ruleset) return;
+    if (model_.countsIfPossible && seen_.rules.ruleset == nft::withoutCounts(model_.ruleset))
+      return;
     const std::string want = nft::toText(model_.ruleset), have = nft::toText(seen_.rules.ruleset);
     const auto wantLines = split(want, '\n'), haveLines = split(have, '\n');
     say("the ruleset is not the router's: " + firstDifference(wantLines, haveLines));
@@ -282,6 +297,10 @@ StructureCount countOf(const NamespaceSeen& seen) {
   count.rules = seen.snapshot.rules.size();
   count.sysctls = seen.sysctls.size() + seen.linkSysctls.size();
   count.processes = seen.processes.size();
+  const AttachedSeen& attached = seen.attached;
+  count.attached = seen.rules.elements.size() + seen.snapshot.neighbours.size() +
+                   attached.traffic.qdiscs.size() + attached.forwarding.size() +
+                   attached.sockets.size() + attached.memberships.size();
   for (const nft::Table& table : seen.rules.ruleset.tables)
     for (const nft::Chain& chain : table.chains) count.nftRules += chain.rules.size();
   return count;

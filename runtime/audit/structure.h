@@ -4,7 +4,7 @@
 // modelOf() makes of the plan's resources what each namespace may hold; observeNamespace() reads
 // what it holds; compare() names every difference that opens a way or takes a wall away. What is
 // missing and closes (a link that is gone, a tunnel that is down) is no finding: the ladder tells.
-// Not looked at: tc filters and XDP programs, which only host root can attach.
+// attached.h has the part about what hangs on links beside addresses and routes.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,9 @@
 
 #include "netns/nft/text.h"
 #include "netns/observe/snapshot.h"
+#include "routers/firewall/firewall.h"
 #include "routers/plan/resource.h"
+#include "runtime/audit/attached.h"
 #include "runtime/control/state.h"
 
 namespace orrery::audit {
@@ -45,6 +47,11 @@ struct ModelRoute {
   friend bool operator==(const ModelRoute&, const ModelRoute&) = default;
 };
 
+struct UserSpan {  // host ids
+  std::uint32_t first = 0, count = 0;
+  friend bool operator==(const UserSpan&, const UserSpan&) = default;
+};
+
 struct NamespaceModel {
   std::string name;
   std::vector<ModelLink> links;  // those that may be there, `lo` among them
@@ -53,13 +60,18 @@ struct NamespaceModel {
   std::vector<std::pair<std::uint32_t, std::uint32_t>> markRules;  // mark, table
   std::vector<std::pair<std::string, std::string>> sysctls;
   nft::Ruleset ruleset;
-  bool mayHoldPacketSocket = false;  // udhcpc, the declared exception (docs/adr/0007)
+  bool countsIfPossible = false;        // see RulesetResource
+  std::vector<PortOwner> owners;        // of the bridge's ports
+  std::optional<UserSpan> socketUsers;  // whose TCP and UDP sockets may be there; none: not known
+  bool mayHoldRootsSockets = false;     // made by the supervisor or by the kernel (WireGuard)
+  bool mayHoldPacketSocket = false;     // udhcpc, the declared exception (docs/adr/0007)
 };
 
 // What the plan does not say, because it comes and goes.
 struct Surroundings {
-  std::vector<std::string> ports;  // of clients and of routers downstream, on the bridge
-  std::optional<Prefix4> wayOut;   // address of the NIC or of the tunnel, by the supervisor
+  std::vector<PortOwner> ports;   // of clients and of routers downstream, on the bridge
+  std::optional<Prefix4> wayOut;  // address of the NIC or of the tunnel, by the supervisor
+  std::optional<UserSpan> users = std::nullopt;  // of the router's services
 };
 std::vector<NamespaceModel> modelOf(const RouterSpec& spec, const std::vector<Resource>& plan,
                                     const Surroundings& around);
@@ -79,6 +91,7 @@ struct NamespaceSeen {
   std::vector<std::string> ipv6;                                 // addresses, link by link
   bool ours = false;                                             // owned by our own user namespace
   std::vector<ProcessSeen> processes;
+  AttachedSeen attached;
 };
 // Err ENOENT if the router has no such namespace.
 Result<NamespaceSeen> observeNamespace(const NamespaceModel& model);
@@ -90,6 +103,8 @@ std::vector<std::string> compare(const NamespaceModel& model, const NamespaceSee
 struct StructureCount {
   std::size_t links = 0, addresses = 0, routes = 0, rules = 0, sysctls = 0, nftRules = 0,
               processes = 0;
+  // Set elements, forwarding, neighbour and queueing entries, sockets, memberships.
+  std::size_t attached = 0;
 };
 StructureCount countOf(const NamespaceSeen& seen);
 

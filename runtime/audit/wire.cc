@@ -6,6 +6,7 @@ namespace orrery::audit {
 namespace {
 
 constexpr std::size_t kMaxLinks = 64;
+constexpr std::chrono::minutes kMostPatience{1};
 
 Json prefixesJson(const std::vector<Prefix4>& prefixes) {
   Json list = Json::array();
@@ -170,7 +171,9 @@ Json toJson(const AuditorConfig& config) {
                              {"probesMayPass", link.probesMayPass},
                              {"contract", toJson(link.contract)}}));
   }
-  return Json::object({{"session", config.session}, {"links", std::move(links)}});
+  return Json::object({{"session", config.session},
+                       {"patience", config.patience.count()},
+                       {"links", std::move(links)}});
 }
 
 Result<AuditorConfig> configFromJson(const Json& json) {
@@ -178,6 +181,9 @@ Result<AuditorConfig> configFromJson(const Json& json) {
   config.session = json.text("session");
   if (!config.session.empty() && config.session.size() != kSessionBytes)
     return error("a session has {} bytes", kSessionBytes);
+  config.patience = std::chrono::milliseconds(json.integer("patience"));
+  if (config.patience.count() < 0 || config.patience > kMostPatience)
+    return error("a patience of {} ms", config.patience.count());
   const auto* links = json["links"].asArray();
   if (links == nullptr || links->empty() || links->size() > kMaxLinks)
     return error("1 to {} links are expected", kMaxLinks);
@@ -191,6 +197,27 @@ Result<AuditorConfig> configFromJson(const Json& json) {
     config.fds.push_back(static_cast<int>(item.integer("fd", -1)));
   }
   return config;
+}
+
+Json toJson(const AuditorOrder& order) {
+  if (!order.contracts) return Json::object({{"order", "report"}});
+  Json contracts = Json::array();
+  for (const LinkContract& contract : *order.contracts) contracts.push(toJson(contract));
+  return Json::object({{"order", "contracts"}, {"contracts", std::move(contracts)}});
+}
+
+Result<AuditorOrder> orderFromJson(const Json& json) {
+  AuditorOrder order;
+  if (json.text("order") == "report") return order;
+  const auto* contracts = json["contracts"].asArray();
+  if (json.text("order") != "contracts" || contracts == nullptr)
+    return error("no such order: '{}'", json.text("order"));
+  order.contracts.emplace();
+  for (const Json& item : *contracts) {
+    ORRERY_TRY_ASSIGN(LinkContract contract, linkContractFromJson(item));
+    order.contracts->push_back(std::move(contract));
+  }
+  return order;
 }
 
 Json toJson(const Violation& violation) {

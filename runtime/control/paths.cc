@@ -12,6 +12,7 @@ RouterPaths::RouterPaths(const RouterId& id, const std::string& root) {
   events = logDir + "/events";
   leases = runDir + "/dnsmasq/run/leases";
   attachments = runDir + "/attachments";
+  departed = runDir + "/departed";
   libDir = fmt::format("{}{}/{}/{}", root, kLibDirectory, id.network, id.name);
   portalDir = fmt::format("{}{}/{}.router.{}", root, kPortalsDirectory, id.name, id.network);
   portalStatus = portalDir + "/status.out";

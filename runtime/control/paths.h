@@ -30,6 +30,7 @@ struct RouterPaths {
   std::string events;        // <runDir>/log/events, one JSON event a line, bounded
   std::string leases;        // <runDir>/dnsmasq/run/leases, dnsmasq's own format
   std::string attachments;   // <runDir>/attachments, one JSON file for each attached client
+  std::string departed;      // <runDir>/departed, one file for each port (engine/port_owners.h)
   std::string libDir;        // /var/lib/orrery/<network>/<router>: survives a reboot
   std::string portalDir;     // /run/multiverse/portals/<router>.router.<network>
   std::string portalStatus;  // <portalDir>/status.out

@@ -36,6 +36,7 @@ const std::vector<Check>& hostChecks() {
       {"cgroups", "Control groups", doctor::cgroups},
       {"nftables", "nftables", doctor::nftables},
       {"nft-tproxy", "nftables: tproxy", doctor::nftTproxy},
+      {"nft-connlimit", "nftables: connlimit", doctor::nftConnlimit},
       {"nft-bridge", "nftables: bridge", doctor::nftBridge},
       {"nft-arp", "nftables: arp", doctor::nftArp},
       {"veth", "veth", doctor::veth},

@@ -62,6 +62,15 @@ void probeNftables(const NetnsFd& netns, Probes& probes) {
   probes[probe::kNftBridge] = tryRuleset(
       netns, oneRule(Family::bridge, ChainType::filter, Hook::forward, priority::kBridgeFilter,
                      {Protocol{{ethertype::kArp}, false}, Accept{}}));
+  const auto meter = [&](Expr expr) {
+    Ruleset ruleset = filter({std::move(expr), Drop{}});
+    NamedSet set{"probe", {KeyType::ipv4Address}, 1};
+    set.dynamic = true;
+    ruleset.tables[0].sets.push_back(std::move(set));
+    return tryRuleset(netns, ruleset);
+  };
+  probes[probe::kNftLimit] = meter(OverRate{"probe", {KeyPart::ipSource}, 1, 1});
+  probes[probe::kNftConnlimit] = meter(OverCount{"probe", {KeyPart::ipSource}, 1});
   probes[probe::kNftArp] =
       tryRuleset(netns, oneRule(Family::arp, ChainType::filter, Hook::output, priority::kFilter,
                                 {Payload{PayloadBase::network, 6, {0, 1}, false}, Accept{}}));
@@ -99,7 +108,8 @@ Probes probeNetwork(bool root) {
   if (!root) {
     if (const Status user = enterUserNamespace(); !user) {
       for (const char* what : {probe::kNftFilter, probe::kNftCt, probe::kNftFib, probe::kNftTproxy,
-                               probe::kNftReject, probe::kNftNat, probe::kNftBridge, probe::kNftArp,
+                               probe::kNftReject, probe::kNftNat, probe::kNftBridge,
+                               probe::kNftLimit, probe::kNftConnlimit, probe::kNftArp,
                                probe::kVeth, probe::kBridge, probe::kTun, probe::kWireGuard})
         probes[what] = {Probe::Answer::unknown, user.error().message};
       return probes;

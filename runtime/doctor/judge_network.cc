@@ -34,7 +34,8 @@ Judgement nftables(const HostFacts& facts) {
                              {probe::kNftCt, "nft_ct"},
                              {probe::kNftNat, "nft_masq"},
                              {probe::kNftFib, "nft_fib_ipv4"},
-                             {probe::kNftReject, "nft_reject_ipv4"}};
+                             {probe::kNftReject, "nft_reject_ipv4"},
+                             {probe::kNftLimit, "nft_limit"}};
   std::vector<std::string> missing, modules;
   for (const Part& part : kParts) {
     const Probe& p = probed(facts, part.probe);
@@ -43,7 +44,7 @@ Judgement nftables(const HostFacts& facts) {
     missing.push_back(fmt::format("{} ({})", part.probe, p.detail));
     modules.push_back(part.module);
   }
-  if (missing.empty()) return fine("filter, ct, nat, fib, reject");
+  if (missing.empty()) return fine("filter, ct, nat, fib, reject, limit");
   return {Verdict::problem, "missing: " + join(missing, ", "),
           "no router can run: its namespaces would have no rules",
           "modprobe -a " + join(modules, " ")};
@@ -52,6 +53,13 @@ Judgement nftables(const HostFacts& facts) {
 Judgement nftTproxy(const HostFacts& facts) {
   return byProbe(facts, probe::kNftTproxy, Verdict::warning,
                  "routers with egress 'tor' or 'socks5' cannot run", "modprobe nft_tproxy");
+}
+
+Judgement nftConnlimit(const HostFacts& facts) {
+  return byProbe(facts, probe::kNftConnlimit, Verdict::warning,
+                 "the connections of a client are not counted: one can use up connection tracking, "
+                 "and definitions that limit 'connections' are refused",
+                 "modprobe nft_connlimit");
 }
 
 Judgement nftBridge(const HostFacts& facts) {

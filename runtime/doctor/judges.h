@@ -20,6 +20,7 @@ Judgement systemCalls(const HostFacts& facts);
 // judge_network.cc
 Judgement nftables(const HostFacts& facts);
 Judgement nftTproxy(const HostFacts& facts);
+Judgement nftConnlimit(const HostFacts& facts);
 Judgement nftBridge(const HostFacts& facts);
 Judgement nftArp(const HostFacts& facts);
 Judgement veth(const HostFacts& facts);

@@ -9,6 +9,7 @@
 #include "runtime/engine/kernel_world.h"
 #include "runtime/engine/operations.h"
 #include "runtime/engine/placement.h"
+#include "runtime/engine/port_owners.h"
 #include "runtime/engine/programs.h"
 #include "runtime/engine/remake.h"
 #include "runtime/engine/router_store.h"
@@ -43,7 +44,14 @@ Result<std::vector<RouterId>> inStopOrder(const std::vector<RouterId>& routers) 
   return order;
 }
 
+// Whoever hangs on a router has a reservation there: without one nobody has to be looked for.
+bool mayHaveOthersBehind(const RouterId& router) {
+  const auto reserved = listDirectory(reservationDirectory(router));
+  return !reserved || !reserved->empty();
+}
+
 Status refuseOrphans(const std::vector<RouterId>& routers) {
+  if (std::ranges::none_of(routers, mayHaveOthersBehind)) return {};
   const std::set<RouterId> going(routers.begin(), routers.end());
   ORRERY_TRY_ASSIGN(const auto all, listRouters());
   for (const RouterId& other : all) {
@@ -191,6 +199,15 @@ Status removeHalfMade(const std::vector<RouterId>& routers, Destroyer& destroyer
   return {};
 }
 
+Status forgetDeparted(const RouterId& router) {
+  if (!hasDepartures(router)) return {};
+  const auto lan = openNetns(router.text());
+  if (!lan && lan.error().err == ENOENT) return {};
+  if (!lan) return tl::unexpected<Error>(lan.error());
+  ORRERY_TRY_ASSIGN(NftSocket rules, NftSocket::open(*lan));
+  return sweepDepartures(rules, router);
+}
+
 Status removeIdSlots(const std::set<std::string>& owners, GcReport& report) {
   const std::string directory = "/run/orrery/ids";
   ORRERY_TRY_ASSIGN(const auto names, listDirectory(directory));
@@ -242,7 +259,10 @@ Result<GcReport> gc() {
   ORRERY_TRY(removeHalfMade(remains, destroyer, report));
   ORRERY_TRY_ASSIGN(const auto living, listRouters());
   std::set<std::string> owners;
-  for (const RouterId& id : living) owners.insert(id.text());
+  for (const RouterId& id : living) {
+    owners.insert(id.text());
+    ORRERY_TRY(forgetDeparted(id));
+  }
   ORRERY_TRY(removeIdSlots(owners, report));
   if (cgroups) ORRERY_TRY(removeCgroups(*cgroups, living, report));
   ORRERY_TRY(removeEmptyStore());

@@ -13,8 +13,8 @@
 #include "netns/namespace/netns.h"
 #include "netns/nic/nic.h"
 #include "netns/route/route.h"
-#include "routers/firewall/firewall.h"
 #include "routers/kinds/desired.h"
+#include "runtime/engine/port_owners.h"
 #include "sandbox/base/file.h"
 #include "sandbox/process/process.h"
 
@@ -106,6 +106,17 @@ Status emptyCgroup(const CgroupTree& cgroups, const std::string& path) {
   return sysError(EBUSY, "processes of cgroup '{}' do not end", path);
 }
 
+// The router with this LAN namespace: RouterId::text(), and no name has a point in it.
+RouterId routerOfLan(const std::string& netns) {
+  const std::size_t point = netns.find('.');
+  return RouterId{netns.substr(0, point), netns.substr(point + 1)};
+}
+
+Status forget(const VethResource& r) {
+  if (!r.address) return {};
+  return noteDeparture(routerOfLan(r.portNetns), {r.portName, r.mac, *r.address});
+}
+
 // What we wrote, or the beginning of it (a write that was cut off).
 bool holdsOurs(const std::string& path, const std::string& text) {
   const auto present = readFile(path, text.size() + 1);
@@ -175,7 +186,7 @@ Status KernelWorld::release(const Resource& resource) {
   ORRERY_TRY_ASSIGN(Place * outer, placeIfAny(veth->portNetns));
   if (outer == nullptr) return {};
   ORRERY_TRY(shutPort(outer->rtnl, veth->portName, portMac(veth->mac)));
-  return guard(*outer, *veth, false);
+  return forget(*veth);
 }
 
 Status KernelWorld::replace(const Resource& before, const Resource& after) {
@@ -241,7 +252,16 @@ Status KernelWorld::createIn(const RulesetResource& r) {
   if (!at->nft) {
     ORRERY_TRY_ASSIGN(at->nft, NftSocket::open(at->netns));
   }
-  return replaceRuleset(*at->nft, r.ruleset);
+  const Status replaced = replaceRuleset(*at->nft, r.ruleset);
+  if (replaced || replaced.error().err != ENOENT) return replaced;
+  // An expression that the kernel does not have: of ours only nft_connlimit is not needed.
+  const nft::Ruleset lesser = nft::withoutCounts(r.ruleset);
+  if (lesser == r.ruleset) return replaced;
+  if (!r.countsIfPossible)
+    return wrap(Error(replaced.error()),
+                "this kernel may lack nft_connlimit; with 'connections = 0' in client_limits "
+                "connections are not counted");
+  return replaceRuleset(*at->nft, lesser);
 }
 Status KernelWorld::removeFrom(const RulesetResource& r) {
   ORRERY_TRY_ASSIGN(Place * at, placeIfAny(r.netns));
@@ -271,18 +291,24 @@ Result<NftSocket*> KernelWorld::rulesOf(Place& at) {
   return &*at.nft;
 }
 
-// Known before the port exists, and until it is gone: no frame passes unguarded.
-Status KernelWorld::guard(Place& outer, const VethResource& r, bool known) {
+Status KernelWorld::admitPort(Place& outer, const VethResource& r) {
   if (!r.address) return {};
-  const auto entries = guardEntries({r.portName, r.mac, *r.address});
   ORRERY_TRY_ASSIGN(NftSocket * rules, rulesOf(outer));
-  return known ? addToSets(*rules, entries) : removeFromSets(*rules, entries);
+  return admitOwner(*rules, routerOfLan(r.portNetns), {r.portName, r.mac, *r.address, true});
+}
+
+// For a port that did not come to be: nothing is left to be swept later.
+Status KernelWorld::dismissPort(Place& outer, const VethResource& r) {
+  if (!r.address) return {};
+  ORRERY_TRY_ASSIGN(NftSocket * rules, rulesOf(outer));
+  ORRERY_TRY(forget(r));
+  return sweepDepartures(*rules, routerOfLan(r.portNetns));
 }
 
 Status KernelWorld::createIn(const VethResource& r) {
   ORRERY_TRY_ASSIGN(Place * outer, place(r.portNetns));
   ORRERY_TRY_ASSIGN(Place * inner, place(r.netns));
-  ORRERY_TRY(guard(*outer, r, true));
+  ORRERY_TRY(admitPort(*outer, r));
   VethEnd port;
   port.name = r.portName;
   port.mac = portMac(r.mac);
@@ -297,7 +323,7 @@ Status KernelWorld::createIn(const VethResource& r) {
   // A link that is there already may be guarded rightly.
   if (created || created.error().err == EEXIST) return created;
   Error first = std::move(created).error();
-  if (Status undone = guard(*outer, r, false); !undone)
+  if (Status undone = dismissPort(*outer, r); !undone)
     first.also.push_back(std::move(undone).error());
   return tl::unexpected<Error>(std::move(first));
 }
@@ -308,7 +334,7 @@ Status KernelWorld::removeFrom(const VethResource& r) {
     ORRERY_TRY(deleteLink(inner->rtnl, r.name));
   else if (outer != nullptr)
     ORRERY_TRY(deleteLink(outer->rtnl, r.portName));
-  return outer == nullptr ? Status{} : guard(*outer, r, false);
+  return outer == nullptr ? Status{} : forget(r);
 }
 
 Status KernelWorld::createIn(const NicResource& r) {

@@ -80,8 +80,9 @@ class KernelWorld : public World {
   Status removeFrom(const SupervisorResource& r);
 
   Result<NftSocket*> rulesOf(Place& at);
-  // Makes the port's owner known to the bridge's guard, or forgotten.
-  Status guard(Place& outer, const VethResource& r, bool known);
+  // Makes the port's owner known to the bridge's guard.
+  Status admitPort(Place& outer, const VethResource& r);
+  Status dismissPort(Place& outer, const VethResource& r);
 
   // The namespace's sockets, or none if the namespace is gone.
   Result<Place*> placeIfAny(const std::string& netns);

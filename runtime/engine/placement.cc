@@ -13,23 +13,35 @@ namespace {
 
 constexpr std::string_view kPlacementSchema = "orrery.placement/1";
 
-Result<std::vector<std::uint32_t>> takenIdSlots() {
-  ORRERY_TRY_ASSIGN(const auto names, listDirectory("/run/orrery/ids"));
-  std::vector<std::uint32_t> taken;
-  for (const std::string& name : names)
-    if (const auto slot = parseNumber<std::uint32_t>(name)) taken.push_back(*slot);
-  return taken;
+// For who has met none by leaps: the rest of a million.
+template <class IsTaken>
+Result<std::uint32_t> anyFreeIdSlot(const IsTaken& isTaken) {
+  for (std::uint32_t slot = 0; slot < kIdSlots; ++slot)
+    if (!isTaken(slot)) return slot;
+  return error("all {} ranges of user ids are taken", kIdSlots);
 }
 
-Result<std::uint32_t> freeIdSlot(std::vector<std::uint32_t> taken) {
-  std::ranges::sort(taken);
-  std::uint32_t slot = 0;
-  for (const std::uint32_t used : taken) {
-    if (used > slot) break;
-    slot = used + 1;
+bool isIdSlotTaken(std::uint32_t slot) {
+  return pathExists(idSlotPath(slot));
+}
+
+// A free one, the lowest where there are no gaps. Asks a number of times that grows with the
+// logarithm of how many are taken.
+template <class IsTaken>
+Result<std::uint32_t> freeIdSlot(const IsTaken& isTaken) {
+  if (!isTaken(0)) return 0;
+  std::uint32_t taken = 0;
+  std::uint32_t free = 1;
+  while (free < kIdSlots && isTaken(free)) {
+    taken = free;
+    free *= 2;
   }
-  if (slot >= kIdSlots) return error("all {} ranges of user ids are taken", kIdSlots);
-  return slot;
+  if (free >= kIdSlots) return anyFreeIdSlot(isTaken);
+  while (free - taken > 1) {
+    const std::uint32_t middle = taken + (free - taken) / 2;
+    (isTaken(middle) ? taken : free) = middle;
+  }
+  return free;
 }
 
 FindNicBy toFinder(const NicSelector& selector) {
@@ -167,8 +179,7 @@ std::optional<Ipv4> keptAddress(const RouterSpec& spec, const PresentPlacement& 
 Result<Placement> choosePlacement(const RouterSpec& spec, Rtnl& host) {
   Placement placement;
   placement.kernel = probeKernel();
-  ORRERY_TRY_ASSIGN(const auto taken, takenIdSlots());
-  ORRERY_TRY_ASSIGN(placement.idSlot, freeIdSlot(taken));
+  ORRERY_TRY_ASSIGN(placement.idSlot, freeIdSlot(isIdSlotTaken));
   ORRERY_TRY(chooseNew(spec, host, placement));
   return placement;
 }
@@ -192,12 +203,11 @@ Result<Placement> keepPlacement(const RouterSpec& spec, const PresentPlacement& 
 Placement PlacementPreview::choose(const RouterSpec& spec) {
   Placement placement;
   placement.kernel = probeKernel();
-  if (const auto taken = takenIdSlots()) {
-    std::vector<std::uint32_t> all = *taken;
-    all.insert(all.end(), slots_.begin(), slots_.end());
-    placement.idSlot = freeIdSlot(std::move(all)).value_or(0);
-    slots_.push_back(placement.idSlot);
-  }
+  const auto isTaken = [&](std::uint32_t slot) {
+    return isIdSlotTaken(slot) || std::ranges::find(slots_, slot) != slots_.end();
+  };
+  placement.idSlot = freeIdSlot(isTaken).value_or(0);
+  slots_.push_back(placement.idSlot);
   if (const auto* nic = std::get_if<NicUplink>(&spec.uplink))
     chooseNic(*nic, placement);
   else

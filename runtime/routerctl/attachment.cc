@@ -9,10 +9,10 @@
 #include "netns/neigh/neigh.h"
 #include "netns/nft/nft.h"
 #include "netns/route/route.h"
-#include "routers/firewall/firewall.h"
 #include "routers/kinds/desired.h"
 #include "runtime/control/json.h"
 #include "runtime/control/paths.h"
+#include "runtime/engine/port_owners.h"
 #include "runtime/engine/router_store.h"
 #include "runtime/engine/supervisor_process.h"
 #include "sandbox/base/file.h"
@@ -61,11 +61,10 @@ Status configureClient(Rtnl& client, const LanSpec& lan, const Attachment& a) {
   return addRoute(client, route);
 }
 
-// Known to the bridge's guard before its port exists, and until that is gone.
-Status guard(const NetnsFd& lan, const Attachment& a, bool known) {
+Status admit(const RouterId& router, const std::string& root, const NetnsFd& lan,
+             const Attachment& a) {
   ORRERY_TRY_ASSIGN(NftSocket rules, NftSocket::open(lan));
-  const auto entries = guardEntries({a.port, a.mac, a.address});
-  return known ? addToSets(rules, entries) : removeFromSets(rules, entries);
+  return admitOwner(rules, router, {a.port, a.mac, a.address}, root);
 }
 
 Status plug(Rtnl& lanRtnl, const RouterSpec& router, const NetnsFd& client, const Attachment& a,
@@ -115,6 +114,8 @@ Status checkClientMac(const RouterSpec& router, const std::string& root, const M
   return {};
 }
 
+Status detachLocked(const RouterId& router, const Attachment& attachment, const std::string& root);
+
 // Under the StoreLock: an attachment that is being made has a record before it has a port.
 Result<std::vector<Attachment>> detachLostLocked(const RouterId& router, const std::string& root,
                                                  Rtnl& lan) {
@@ -123,7 +124,7 @@ Result<std::vector<Attachment>> detachLostLocked(const RouterId& router, const s
   for (const Attachment& attachment : attachments) {
     ORRERY_TRY_ASSIGN(const auto port, findLink(lan, attachment.port));
     if (port) continue;
-    ORRERY_TRY(detachClient(router, attachment, root));
+    ORRERY_TRY(detachLocked(router, attachment, root));
     lost.push_back(attachment);
   }
   return lost;
@@ -194,11 +195,11 @@ Result<Attachment> attach(const RouterSpec& router, const std::string& root,
   a.mac = macFromAddress(a.address, networkNumber(router.id.network));
   ORRERY_TRY(complete(a));
   Status done = writeDown(router.id, root, a);
-  if (done) done = guard(lan, a, true);
+  if (done) done = admit(router.id, root, lan, a);
   if (done) done = connect(lanRtnl, a);
   if (done) return a;
   Error first = std::move(done).error();
-  if (Status undone = detachClient(router.id, a, root); !undone)
+  if (Status undone = detachLocked(router.id, a, root); !undone)
     first.also.push_back(std::move(undone).error());
   return tl::unexpected<Error>(std::move(first));
 }
@@ -282,18 +283,27 @@ Result<Attachment> attachTap(const RouterSpec& router, const TapOptions& options
 }
 
 Status detachClient(const RouterId& router, const Attachment& attachment, const std::string& root) {
+  ORRERY_TRY_ASSIGN(const StoreLock lock, StoreLock::acquire());
+  return detachLocked(router, attachment, root);
+}
+
+namespace {
+
+Status detachLocked(const RouterId& router, const Attachment& attachment, const std::string& root) {
   const RouterPaths paths(router, root);
   const auto lan = openNetns(paths.lanNetns);
   if (!lan && lan.error().err != ENOENT) return tl::unexpected<Error>(lan.error());
   if (lan) {
     ORRERY_TRY_ASSIGN(Rtnl rtnl, Rtnl::open(*lan));
     ORRERY_TRY(attachment.tap ? giveTapBack(rtnl, attachment) : deleteLink(rtnl, attachment.port));
-    ORRERY_TRY(guard(*lan, attachment, false));
+    ORRERY_TRY(noteDeparture(router, {attachment.port, attachment.mac, attachment.address}, root));
   }
   ORRERY_TRY(removeFile(reservationPath(router, root, attachment.address)));
   ORRERY_TRY(announceReservations(router));
   return removeFile(recordPath(paths, attachment));
 }
+
+}  // namespace
 
 Result<std::vector<Attachment>> detachLost(const RouterId& router, const std::string& root) {
   auto netns = openNetns(RouterPaths(router, root).lanNetns);

@@ -22,13 +22,20 @@ Json toJson(const Diagnostics& diagnostics) {
 }
 
 // Routers that run already may be uplinks of new ones. Without the right to read them they are
-// unknown, which a check of files alone does not need.
-std::vector<RouterSpec> runningSpecs(const std::string& root) {
+// unknown, which a check of files alone does not need. Those of other networks are not read but for
+// a set with a universe: there may be a thousand.
+std::vector<RouterSpec> runningSpecs(const std::string& root, const KnownScope& scope) {
   std::vector<RouterSpec> specs;
-  const auto known = knownRouters(root);
-  if (!known) return specs;
-  for (const RouterId& id : *known)
-    if (auto spec = spawnedSpec(root, id)) specs.push_back(std::move(spec).value());
+  const auto read = [&](const std::vector<RouterId>& known) {
+    for (const RouterId& id : known)
+      if (auto spec = spawnedSpec(root, id)) specs.push_back(std::move(spec).value());
+  };
+  if (scope.nics) {
+    read(knownRouters(root).value_or(std::vector<RouterId>{}));
+    return specs;
+  }
+  for (const std::string& network : scope.networks)
+    read(knownRoutersOf(root, network).value_or(std::vector<RouterId>{}));
   return specs;
 }
 
@@ -93,6 +100,13 @@ Result<AuxiliaryFile> DiskFiles::read(const std::string& path) const {
   return file;
 }
 
+Result<BpfProgram> PcapFilters::compile(const std::string& expression, const Prefix4& lan) const {
+  if (!compiler_) {
+    ORRERY_TRY_ASSIGN(compiler_, ExpressionCompiler::open());
+  }
+  return compiler_->compile(expression, lan);
+}
+
 Result<std::vector<DefinitionFile>> loadFiles(const std::vector<std::string>& paths) {
   std::vector<DefinitionFile> files;
   const auto load = [&](const std::string& path) -> Status {
@@ -146,7 +160,9 @@ tl::expected<Definitions, Failure> readPaths(CommandContext& context,
   ORRERY_TRY_ASSIGN(const auto files, loadFiles(paths));
   ReadOptions options;
   options.count = count;
-  options.known = runningSpecs(context.root);
+  options.knownIn = [&](const KnownScope& scope) { return runningSpecs(context.root, scope); };
+  const PcapFilters filters;
+  options.filters = &filters;
   auto read = readDefinitions(files, DiskFiles(context.caller.uid), options);
   if (!read) return tl::unexpected<Failure>(invalid(context, std::move(read).error()));
   ORRERY_TRY_ASSIGN(const std::string directory, workingDirectory());

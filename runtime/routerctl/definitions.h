@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "netns/pcap/compile.h"
 #include "routers/spec/reader.h"
 #include "runtime/routerctl/command.h"
 
@@ -19,6 +20,15 @@ class DiskFiles final : public AuxiliaryFiles {
 
  private:
   unsigned user_;
+};
+
+// Filters by libpcap, which is opened at the first one.
+class PcapFilters final : public FilterCompiler {
+ public:
+  Result<BpfProgram> compile(const std::string& expression, const Prefix4& lan) const override;
+
+ private:
+  mutable std::optional<ExpressionCompiler> compiler_;
 };
 
 // Files as they are; of a directory its *.toml, sorted. An empty directory is an error.

@@ -26,7 +26,8 @@ constexpr int kNotExecutable = 126;
 
 // Sockets by which a program would have the host resolve a name, or do its work, outside of the
 // router. Hidden with the directory that they are in, so that one made later is hidden as well.
-constexpr std::array kHostResolvers = {"/run/nscd", "/run/systemd/resolve", "/run/dbus"};
+constexpr std::array kHostResolvers = {"/run/nscd", "/run/systemd/resolve", "/run/dbus",
+                                       "/run/avahi-daemon"};
 
 // Any directory that is surely there: our mount namespace covers it for a moment to make a file in.
 constexpr const char* kWorkshop = "/run/orrery";

@@ -32,22 +32,73 @@ Result<T> found(Result<T> resolved) {
 
 }  // namespace
 
-Result<std::vector<RouterId>> knownRouters(const std::string& root) {
-  const std::string top = root + std::string(kRunDirectory);
+namespace {
+
+bool isKnown(const std::string& root, const RouterId& id) {
+  return pathExists(RouterPaths(id, root).spec);
+}
+
+// Without a look at every router; none if it is not just one. Who gives a path in place of a name
+// must not lead us out of the run directory.
+Result<std::optional<RouterId>> findQuickly(const std::string& root, std::string_view name) {
+  if (name.empty() || name.find('/') != std::string_view::npos) return std::nullopt;
+  const std::size_t point = name.find('.');
+  if (point != std::string_view::npos) {
+    RouterId id{std::string(name.substr(0, point)), std::string(name.substr(point + 1))};
+    if (id.network.empty() || id.name.find('.') != std::string::npos || !isKnown(root, id))
+      return std::nullopt;
+    return id;
+  }
+  ORRERY_TRY_ASSIGN(const auto networks, listDirectory(root + std::string(kRunDirectory)));
+  std::optional<RouterId> found;
+  for (const std::string& network : networks) {
+    RouterId id{network, std::string(name)};
+    if (!isKnown(root, id)) continue;
+    if (found) return std::nullopt;
+    found = std::move(id);
+  }
+  return found;
+}
+
+}  // namespace
+
+Result<std::vector<RouterId>> knownRoutersOf(const std::string& root, const std::string& network) {
+  const std::string directory = root + std::string(kRunDirectory) + "/" + network;
   std::vector<RouterId> routers;
+  if (!isDirectory(directory)) return routers;
+  ORRERY_TRY_ASSIGN(const auto names, listDirectory(directory));
+  // The run directory also has folders that are no network (ids): a router has a definition.
+  for (const std::string& name : names)
+    if (isKnown(root, RouterId{network, name})) routers.push_back({network, name});
+  return routers;
+}
+
+Result<std::vector<RouterId>> knownRouters(const std::string& root) {
+  std::vector<RouterId> routers;
+  ORRERY_TRY_ASSIGN(const auto networks, listDirectory(root + std::string(kRunDirectory)));
+  for (const std::string& network : networks) {
+    ORRERY_TRY_ASSIGN(const auto its, knownRoutersOf(root, network));
+    routers.insert(routers.end(), its.begin(), its.end());
+  }
+  return routers;
+}
+
+Result<std::vector<RouterId>> begunRouters(const std::string& root) {
+  std::vector<RouterId> routers;
+  const std::string top = root + std::string(kRunDirectory);
   ORRERY_TRY_ASSIGN(const auto networks, listDirectory(top));
   for (const std::string& network : networks) {
     const std::string directory = top + "/" + network;
-    if (!isDirectory(directory)) continue;
+    if (network == "ids" || !isDirectory(directory)) continue;
     ORRERY_TRY_ASSIGN(const auto names, listDirectory(directory));
-    // The run directory also has folders that are no network (ids): a router has a definition.
-    for (const std::string& name : names)
-      if (pathExists(directory + "/" + name + "/router.json")) routers.push_back({network, name});
+    for (const std::string& name : names) routers.push_back({network, name});
   }
   return routers;
 }
 
 Result<RouterId> findRouter(const std::string& root, std::string_view name) {
+  ORRERY_TRY_ASSIGN(auto only, findQuickly(root, name));
+  if (only) return *std::move(only);
   ORRERY_TRY_ASSIGN(const auto known, knownRouters(root));
   return found(resolveName(name, known));
 }

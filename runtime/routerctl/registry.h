@@ -12,8 +12,11 @@
 
 namespace orrery {
 
-// Every router with a run directory, by network and name.
+// Every router with a definition in its run directory, by network and name.
 Result<std::vector<RouterId>> knownRouters(const std::string& root);
+Result<std::vector<RouterId>> knownRoutersOf(const std::string& root, const std::string& network);
+// Those as well whose spawn was killed before it had written the definition down.
+Result<std::vector<RouterId>> begunRouters(const std::string& root);
 // A NAME of the command line among them. Err ESRCH if there is none: a router that was destroyed
 // and one that never was are the same to who asks, exit code 5.
 Result<RouterId> findRouter(const std::string& root, std::string_view name);

@@ -14,13 +14,14 @@ const std::vector<InspectSection>& inspectSections() {
       {"routes", "routes of every table, and rules", readRoutes},
       {"neighbours", "the ARP table", readNeighbours},
       {"ruleset", "nftables, with counters", readRuleset},
+      {"filter", "the filters of its LAN, and what they dropped", readFilters},
       {"sockets", "who listens and who talks", readSockets},
       {"leases", "DHCP leases and reserved addresses", readLeases},
       {"services", "processes of the router", readServices},
       {"egress", "how traffic leaves", readEgress},
       {"seccomp", "the confinement of each service: process, profile, reasons", readSeccomp},
       {"bytecode", "the seccomp programs of the services", readBytecode, true},
-      {"limits", "cgroup limits and use", readLimits},
+      {"limits", "limits and use, of the router and of its clients", readLimits},
   };
   return kSections;
 }

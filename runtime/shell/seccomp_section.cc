@@ -1,5 +1,6 @@
-// seccomp, bytecode: the confinement of each service. What the kernel says of the process, and what
-// its profile means; the profile is the one that is built in, or the user's own of the definition.
+// seccomp, bytecode: the confinement of each service, and of the supervisor itself. What the kernel
+// says of the process, and what its profile means; the profile is the one that is built in, or the
+// user's own of the definition.
 #include "runtime/shell/proc_status.h"
 #include "runtime/shell/sections.h"
 #include "sandbox/base/strings.h"
@@ -125,6 +126,28 @@ Json processJson(const ServiceState& service, const ProcStatus& status, const Pr
                        {"uid", process.uid}});
 }
 
+bool isSupervisor(const ServiceState& process) {
+  return process.name == kSupervisorProfile;
+}
+
+// With the supervisor in the form of its services.
+std::vector<ServiceState> processesOf(const RouterState& state) {
+  std::vector<ServiceState> all = state.services;
+  if (state.supervisorPid <= 0) return all;
+  ServiceState supervisor;
+  supervisor.name = std::string(kSupervisorProfile);
+  supervisor.pid = state.supervisorPid;
+  all.push_back(std::move(supervisor));
+  return all;
+}
+
+// What becomes of a refused call.
+Cell refusals(const InspectTarget& target, const ServiceState& service) {
+  if (isSupervisor(service)) return Cell("end it", Tone::good);
+  if (learns(target)) return Cell("let pass", Tone::warning);
+  return Cell(seccompCanListen() ? "told" : "not told", Tone::good);
+}
+
 Result<RouterState> stateOf(const InspectTarget& target) {
   if (!target.state)
     return sysError(ENOENT, "router '{}' has no state: it was never started", target.id.text());
@@ -159,7 +182,7 @@ Result<InspectView> readSeccomp(const InspectTarget& target) {
   InspectView view;
   view.json = Json::array();
   std::vector<InspectBlock> profiles;
-  for (const ServiceState& service : state.services) {
+  for (const ServiceState& service : processesOf(state)) {
     const auto status = target.running ? readProcStatus(service.pid) : std::nullopt;
     if (!status) continue;
     const Process p = processOf(*status);
@@ -167,12 +190,10 @@ Result<InspectView> readSeccomp(const InspectTarget& target) {
     Json json = processJson(service, *status, p);
     table.row({service.name, fmt::format("{}", service.pid),
                Cell(p.mode, p.mode == "filter" ? Tone::good : Tone::bad), p.filters,
-               built ? built->flat.name : "?",
-               learns(target) ? Cell("let pass", Tone::warning)
-                              : Cell(seccompCanListen() ? "told" : "not told", Tone::good),
+               built ? built->flat.name : "?", refusals(target, service),
                p.noNewPrivileges ? "yes" : "no",
                Cell(p.capabilities, p.capabilities == "none" ? Tone::good : Tone::warning), p.uid});
-    json.set("learns", learns(target));
+    json.set("learns", learns(target) && !isSupervisor(service));
     if (built && !target.brief) {
       json.set("profile", profileJson(*built));
       profiles.push_back(InspectBlock{service.name, toTable(built->flat)});
@@ -188,9 +209,9 @@ Result<InspectView> readBytecode(const InspectTarget& target) {
   ORRERY_TRY_ASSIGN(const RouterState state, stateOf(target));
   InspectView view;
   view.json = Json::object();
-  for (const ServiceState& service : state.services) {
+  for (const ServiceState& service : processesOf(state)) {
     ORRERY_TRY_ASSIGN(const BuiltProfile built, profileOf(target, service.name));
-    const bool reports = seccompCanListen();
+    const bool reports = seccompCanListen() && !isSupervisor(service);
     const std::string text = toBytecodeText(reports ? built.reporting : built.program);
     view.blocks.push_back(InspectBlock{
         fmt::format("{}, {}", service.name,

@@ -13,6 +13,7 @@ Result<InspectView> readAddresses(const InspectTarget& target);
 Result<InspectView> readRoutes(const InspectTarget& target);
 Result<InspectView> readNeighbours(const InspectTarget& target);
 Result<InspectView> readRuleset(const InspectTarget& target);
+Result<InspectView> readFilters(const InspectTarget& target);
 Result<InspectView> readSockets(const InspectTarget& target);
 Result<InspectView> readLeases(const InspectTarget& target);
 Result<InspectView> readServices(const InspectTarget& target);
@@ -20,6 +21,8 @@ Result<InspectView> readEgress(const InspectTarget& target);
 Result<InspectView> readSeccomp(const InspectTarget& target);
 Result<InspectView> readBytecode(const InspectTarget& target);
 Result<InspectView> readLimits(const InspectTarget& target);
+// What each client may take and what was dropped for it, into `limits`.
+Status addClientLimits(const InspectTarget& target, InspectView& view);
 
 // Capabilities by name, from a bit set in hexadecimal digits: "cap_net_raw,cap_kill", "none".
 std::string capabilityNames(std::string_view hex);

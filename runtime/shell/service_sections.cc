@@ -180,6 +180,7 @@ Result<InspectView> readLimits(const InspectTarget& target) {
     view.json.set(std::move(key), std::move(limit.json));
   }
   view.blocks.push_back(InspectBlock{v1 ? "cgroup v1" : "cgroup v2", std::move(table)});
+  ORRERY_TRY(addClientLimits(target, view));
   return view;
 }
 

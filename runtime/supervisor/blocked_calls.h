@@ -42,7 +42,7 @@ class BlockedCalls {
   // When due() will have something; nothing: not before the next add().
   std::optional<Time> nextDue() const;
 
-  static constexpr std::size_t kMaxKinds = 64;
+  static constexpr std::size_t kMaxKinds = 128;
 
  private:
   struct Kind {

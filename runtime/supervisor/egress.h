@@ -1,4 +1,5 @@
-// How a router's traffic leaves: one driver for each kind of egress, driven by the supervisor's loop.
+// How a router's traffic leaves: one driver for each kind of egress, driven by the supervisor's
+// loop.
 //
 // A driver brings its services up, checks what the far side says, applies it in the namespaces, and
 // reports the rungs of its ladder. It never opens a path: the namespaces are closed before it runs,
@@ -31,6 +32,11 @@ class EgressHost {
                          const std::optional<Endpoint>& server = std::nullopt) = 0;
   // The resolvers that the far side offers; the definition's own come first.
   virtual void setResolvers(const std::vector<Ipv4>& servers) = 0;
+  // What clients have open by this egress ends: it is lost, or is another one now. The LAN
+  // namespace's connection tracking forgets all flows, so that none goes on by what comes next; who
+  // still sends is answered by a reset (routers/firewall/forwarding.cc). `why` is told if there
+  // were any.
+  virtual void cutFlows(const std::string& why) = 0;
   // Not to be mended by trying again: a wrong password, a refused profile.
   virtual void fail(const std::string& rung, std::string why) = 0;
   virtual void note(Severity severity, const std::string& service, const std::string& name,

@@ -1,12 +1,11 @@
-// Direct egress: by the NIC of a universe (its lease by udhcpc, or a fixed address), or by the LAN of
-// the router upstream, where everything is in place before the supervisor starts.
-#include "runtime/supervisor/egress_drivers.h"
-
+// Direct egress: by the NIC of a universe (its lease by udhcpc, or a fixed address), or by the LAN
+// of the router upstream, where everything is in place before the supervisor starts.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -14,12 +13,13 @@
 #include "netns/namespace/netns.h"
 #include "netns/route/route.h"
 #include "routers/egress/tunnel_facts.h"
+#include "runtime/supervisor/egress_drivers.h"
 #include "sandbox/base/file.h"
 
 namespace orrery {
 namespace {
 
-// --- by a NIC -------------------------------------------------------------------------------------
+// --- by a NIC ------------------------------------------------------------------------------------
 
 class NicEgress : public Egress, public ServiceOwner {
  public:
@@ -79,13 +79,14 @@ class NicEgress : public Egress, public ServiceOwner {
 
   void linkChanged(const LinkWatch::Link& link) {
     const bool carrier = link.present && link.carrier;
-    const bool came = carrier && !carrier_;
-    carrier_ = carrier;
+    const bool had = std::exchange(carrier_, carrier);
+    // The kernel takes no route by a link without carrier (routers/kinds/sysctls.cc).
+    if (had && !carrier) host_.cutFlows(link.present ? "no carrier" : "the NIC is gone");
     host_.setRung("carrier", carrier ? RungState::ok : RungState::failed,
                   carrier        ? "link up"
                   : link.present ? "no carrier: is the cable in?"
                                  : "the NIC is gone");
-    if (came && udhcpc_) (void)udhcpc_->signal(SIGUSR1);  // another network, maybe
+    if (carrier && !had && udhcpc_) (void)udhcpc_->signal(SIGUSR1);  // another network, maybe
   }
 
   void readLease() {
@@ -94,7 +95,8 @@ class NicEgress : public Egress, public ServiceOwner {
     if (got <= 0) return;
     // Messages end by an empty string: each is one write of at most PIPE_BUF bytes (pipe(7)).
     pending_.append(chunk.data(), static_cast<std::size_t>(got));
-    for (std::size_t end = 0; (end = pending_.find(std::string_view("\0\0", 2))) != std::string::npos;) {
+    for (std::size_t end = 0;
+         (end = pending_.find(std::string_view("\0\0", 2))) != std::string::npos;) {
       takeLease(std::string_view(pending_).substr(0, end));
       pending_.erase(0, end + 2);
     }
@@ -134,6 +136,12 @@ class NicEgress : public Egress, public ServiceOwner {
     }
     if (!lease_ || lease_->address != lease.address || lease_->gateway != lease.gateway) {
       if (lease_) dropLease();
+      // Before the address goes: the kernel forgets what was masqueraded behind it by itself, and
+      // nobody would be told.
+      ORRERY_TRY_ASSIGN(const auto present, listAddresses(*rtnl_, nicName()));
+      if (std::ranges::any_of(present,
+                              [&](const Address& a) { return a.address != lease.address; }))
+        host_.cutFlows("another address");
       ORRERY_TRY(keepOnlyAddress(*rtnl_, nicName(), lease.address));
       lease_ = lease;
       if (lease.gateway) ORRERY_TRY(replaceRoute(*rtnl_, defaultRoute(*lease.gateway)));
@@ -149,6 +157,7 @@ class NicEgress : public Egress, public ServiceOwner {
   }
 
   void dropLease() {
+    host_.cutFlows("the lease is lost");
     if (Status gone = keepOnlyAddress(*rtnl_, nicName(), std::nullopt); !gone)
       host_.note(Severity::warning, "udhcpc", "address-stays", {{"why", gone.error().message}});
     if (!lease_) return;
@@ -186,14 +195,16 @@ class NicEgress : public Egress, public ServiceOwner {
   bool carrier_ = false;
 };
 
-// --- by a router upstream -------------------------------------------------------------------------
+// --- by a router upstream ------------------------------------------------------------------------
 
 class RoutedEgress : public Egress {
  public:
   explicit RoutedEgress(EgressHost& host) : host_(host) {}
   std::vector<std::string> rungs() const override { return {"carrier"}; }
   Status start() override {
-    ORRERY_TRY(watchUplink(host_, watch_));
+    ORRERY_TRY(watchUplink(host_, watch_, [this](bool there) {
+      if (std::exchange(carrier_, there) && !there) host_.cutFlows("the uplink has no carrier");
+    }));
     host_.setResolvers({});
     return {};
   }
@@ -205,6 +216,7 @@ class RoutedEgress : public Egress {
  private:
   EgressHost& host_;
   LinkWatch watch_;
+  bool carrier_ = false;
 };
 
 }  // namespace

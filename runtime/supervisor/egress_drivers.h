@@ -40,22 +40,43 @@ class LinkWatch {
   std::optional<Link> last_;
 };
 
-// The rung "carrier" of a router whose uplink is another router's LAN.
-Status watchUplink(EgressHost& host, LinkWatch& watch);
+// The rung "carrier" of a router whose uplink is another router's LAN. `onCarrier` hears of each
+// change, and at once of what is there.
+Status watchUplink(EgressHost& host, LinkWatch& watch, std::function<void(bool)> onCarrier);
 
-// Leaves this address, or none, on an interface. One that is there already stays as it is: taking it
-// away would end the flows that are masqueraded behind it.
+// Leaves this address, or none, on an interface. One that is there already stays as it is: taking
+// it away would end the flows that are masqueraded behind it.
 Status keepOnlyAddress(Rtnl& rtnl, const IfName& name, const std::optional<Prefix4>& address);
 
-// Moves a tunnel device that is configured in the egress namespace into the LAN namespace and puts
-// it to use there: MTU, address, up, default route. What was there of it before is replaced.
 struct TunnelDevice {
   IfName name;
   Prefix4 address;
   std::uint16_t mtu = 1420;  // bytes
 };
-Status bringIn(const RouterSpec& spec, const TunnelDevice& device);
 // Takes it out of whichever namespace it is in; absent is fine.
 Status removeTunnelDevice(const RouterSpec& spec, const IfName& name);
+
+// The way out of a LAN namespace behind a tunnel: a default route by the tunnel's device, there as
+// long as the tunnel is up and the uplink has carrier. Whenever it goes, flows are cut, and what
+// waits in the device's queue is thrown away: the next tunnel would send it.
+class TunnelPath {
+ public:
+  TunnelPath(EgressHost& host, IfName device) : host_(host), device_(std::move(device)) {}
+  // Moves a device that is configured in the egress namespace into the LAN namespace: MTU, address,
+  // up. What was there of it before is replaced.
+  Status bringIn(const TunnelDevice& device);
+  Status tunnelUp();
+  void tunnelDown(const std::string& why);
+  void carrier(bool there);
+
+ private:
+  Status open();
+  void shut(const std::string& why);
+
+  EgressHost& host_;
+  IfName device_;
+  bool up_ = false;
+  bool carrier_ = false;
+};
 
 }  // namespace orrery

@@ -30,15 +30,19 @@ std::string quoted(std::string_view text) {
 class OpenVpnDriver : public Egress, public ServiceOwner {
  public:
   OpenVpnDriver(EgressHost& host, const OpenVpnEgress& egress)
-      : host_(host), spec_(host.context().spec), egress_(egress), device_(*tunnelName(spec_)) {}
+      : host_(host),
+        spec_(host.context().spec),
+        egress_(egress),
+        device_(*tunnelName(spec_)),
+        path_(host, device_) {}
 
   std::vector<std::string> rungs() const override { return {"carrier", "tunnel"}; }
 
   Status start() override {
-    ORRERY_TRY(watchUplink(host_, watch_));
+    ORRERY_TRY(watchUplink(host_, watch_, [this](bool there) { path_.carrier(there); }));
     ORRERY_TRY_ASSIGN(egressNs_, openNetns(spec_.id.egressText()));
-    openvpn_ = std::make_unique<ServiceRunner>(
-        host_.surroundings(), openvpnService(host_.context(), egress_), *this);
+    openvpn_ = std::make_unique<ServiceRunner>(host_.surroundings(),
+                                               openvpnService(host_.context(), egress_), *this);
     openvpn_->start();
     return {};
   }
@@ -57,6 +61,7 @@ class OpenVpnDriver : public Egress, public ServiceOwner {
 
  private:
   Result<std::vector<Gift>> prepareService(ServiceRunner&) override {
+    path_.tunnelDown("openvpn starts anew");  // what an earlier supervisor had left
     ORRERY_TRY(removeTunnelDevice(spec_, device_));
     const std::uint32_t user = hostUser(host_.context().idBase, ServiceKind::openvpn);
     // Persistent, and no descriptor kept: openvpn attaches to it as its owner, without privilege.
@@ -71,7 +76,8 @@ class OpenVpnDriver : public Egress, public ServiceOwner {
     const std::uint32_t user = hostUser(host_.context().idBase, ServiceKind::openvpn);
     auto peer = acceptFrom(listener_.get(), user);
     if (!peer) {
-      host_.note(Severity::warning, "openvpn", "management-refused", {{"why", peer.error().message}});
+      host_.note(Severity::warning, "openvpn", "management-refused",
+                 {{"why", peer.error().message}});
       return;
     }
     listenerWatch_.stop();
@@ -134,13 +140,15 @@ class OpenVpnDriver : public Egress, public ServiceOwner {
     const std::string& state = event.text;
     if (state == "CONNECTED") {
       server_ = serverOf(event);
-      if (Status up = connected(); !up) host_.setRung("tunnel", RungState::failed, up.error().message);
+      if (Status up = connected(); !up)
+        host_.setRung("tunnel", RungState::failed, up.error().message);
     } else if (state == "RECONNECTING" || state == "EXITING") {
+      const bool lost = std::exchange(connected_, false);
+      if (lost) path_.tunnelDown("connection to the VPN server lost");
       host_.setWayOut(std::nullopt);
       host_.setRung("tunnel", RungState::failed,
-                    std::exchange(connected_, false)
-                        ? "connection to the VPN server lost"
-                        : "the VPN server does not answer, or refuses the handshake");
+                    lost ? "connection to the VPN server lost"
+                         : "the VPN server does not answer, or refuses the handshake");
     } else {
       host_.setProgress(50, "OpenVPN: " + state);
     }
@@ -155,8 +163,9 @@ class OpenVpnDriver : public Egress, public ServiceOwner {
 
   Status connected() {
     if (!facts_) return error("connected, but the server pushed no usable address");
-    ORRERY_TRY(bringIn(spec_, TunnelDevice{device_, facts_->address,
-                                           facts_->mtu.value_or(kDefaultMtu)}));
+    ORRERY_TRY(
+        path_.bringIn(TunnelDevice{device_, facts_->address, facts_->mtu.value_or(kDefaultMtu)}));
+    ORRERY_TRY(path_.tunnelUp());
     connected_ = true;
     host_.setWayOut(facts_->address, server_);
     host_.setResolvers(facts_->dns);
@@ -164,11 +173,10 @@ class OpenVpnDriver : public Egress, public ServiceOwner {
     return {};
   }
 
-  void serviceStarted(ServiceRunner&) override {
-    host_.setProgress(30, "OpenVPN: connecting");
-  }
+  void serviceStarted(ServiceRunner&) override { host_.setProgress(30, "OpenVPN: connecting"); }
   void serviceLine(ServiceRunner&, std::string_view) override {}
   void serviceEnded(ServiceRunner&, const std::string& how) override {
+    path_.tunnelDown("openvpn ended");
     management_.close();
     facts_.reset();
     connected_ = false;
@@ -181,6 +189,7 @@ class OpenVpnDriver : public Egress, public ServiceOwner {
   const OpenVpnEgress& egress_;
   IfName device_;
   NetnsFd egressNs_;
+  TunnelPath path_;
   LinkWatch watch_;
   std::unique_ptr<ServiceRunner> openvpn_;
   UniqueFd listener_;

@@ -1,5 +1,6 @@
 // Egress without a packet path: connections cross as bytes through tproxy, to Tor's SOCKS port on a
 // unix socket, or to a SOCKS5 server.
+#include <algorithm>
 #include <cstdint>
 
 #include "netns/namespace/netns.h"
@@ -16,6 +17,18 @@ tproxy::Config proxyConfig(const RouterSpec& spec) {
   tproxy::Config config;
   config.names = spec.dns.names;
   config.lan = spec.lan.address;
+  constexpr std::uint64_t kPipeBytes = 256 << 10;  // runtime/tproxy/relay/pipe_pool.cc
+  constexpr std::uint32_t kNoRate = 1 << 20;       // more queries than the proxy could answer
+  const ClientLimits& client = spec.clientLimits;
+  tproxy::Limits& limits = config.limits;
+  limits.perClient =
+      client.proxiedConnections != 0 ? client.proxiedConnections : limits.connections;
+  limits.pipesPerClient = client.proxiedBuffers != 0
+                              ? static_cast<std::uint32_t>(std::min<std::uint64_t>(
+                                    client.proxiedBuffers / kPipeBytes, limits.pipes))
+                              : limits.pipes;
+  limits.dnsRate = client.dnsQueries != 0 ? client.dnsQueries : kNoRate;
+  limits.dnsBurst = std::min(limits.dnsRate * kBurstSeconds, kNoRate);
   return config;
 }
 
@@ -24,8 +37,7 @@ void reportProxy(EgressHost& host, bool running) {
                running ? "tproxy serves" : "tproxy does not run");
 }
 
-// --- Tor
-// ------------------------------------------------------------------------------------------
+// --- Tor -----------------------------------------------------------------------------------------
 
 class TorDriver : public Egress, public ServiceOwner {
  public:
@@ -38,7 +50,9 @@ class TorDriver : public Egress, public ServiceOwner {
   std::vector<std::string> rungs() const override { return {"carrier", "proxy", "bootstrap"}; }
 
   Status start() override {
-    ORRERY_TRY(watchUplink(host_, watch_));
+    ORRERY_TRY(watchUplink(host_, watch_, [this](bool there) {
+      if (!there) proxy_.cut("the uplink has no carrier");
+    }));
     ORRERY_TRY(makeDirectories("/var/lib/orrery"));
     tor_.start();
     proxy_.start();
@@ -102,6 +116,7 @@ class TorDriver : public Egress, public ServiceOwner {
 
   void serviceEnded(ServiceRunner&, const std::string& how) override {
     control_.close();
+    proxy_.cut("tor ended");
     host_.setRung("bootstrap", RungState::failed,
                   "tor ended: " + (lastError_.empty() ? how : how + ": " + lastError_));
   }
@@ -115,8 +130,7 @@ class TorDriver : public Egress, public ServiceOwner {
   std::string lastError_;
 };
 
-// --- SOCKS5
-// ---------------------------------------------------------------------------------------
+// --- SOCKS5 --------------------------------------------------------------------------------------
 
 // Ready when tproxy serves: whether the server answers is what the clients' own connections show. A
 // connection of ours beforehand would tell the server, and who watches it, that a router is there
@@ -133,7 +147,9 @@ class Socks5Driver : public Egress {
 
   std::vector<std::string> rungs() const override { return {"carrier", "proxy"}; }
   Status start() override {
-    ORRERY_TRY(watchUplink(host_, watch_));
+    ORRERY_TRY(watchUplink(host_, watch_, [this](bool there) {
+      if (!there) proxy_.cut("the uplink has no carrier");
+    }));
     host_.setWayOut(std::nullopt, server_);
     proxy_.start();
     return {};

@@ -1,21 +1,25 @@
 // WireGuard: the kernel's where it has one, else wireguard-go. Either way the device is made in the
 // egress namespace, where its outer socket stays, and then moved into the LAN namespace.
 //
-// A handshake makes no event that user space could wait for, so while one is awaited (and only then)
-// a timer asks for it, with growing pauses.
+// A handshake makes no event that user space could wait for, so while one is awaited a timer asks
+// for it, with growing pauses. Neither does a peer that vanishes: routers/egress/peer_liveness.h
+// says when to look. One that is silent is treated as at the start: configured anew, which throws
+// away what waits for it, and asked to shake hands until it does.
+#include <linux/sockios.h>
+#include <net/if.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
-
-#include <linux/sockios.h>
-#include <net/if.h>
+#include <utility>
 
 #include "netns/link/link.h"
 #include "netns/namespace/netns.h"
 #include "netns/tun/tun.h"
 #include "netns/wireguard/wireguard.h"
+#include "routers/egress/peer_liveness.h"
 #include "routers/egress/tunnel_facts.h"
 #include "runtime/supervisor/egress_drivers.h"
 #include "runtime/supervisor/line_socket.h"
@@ -79,8 +83,7 @@ std::string uapiSet(const WireGuardEgress& egress, const Keys& keys) {
     text += fmt::format("endpoint={}:{}\n", toString(peer.endpoint.address), peer.endpoint.port);
     text += fmt::format("persistent_keepalive_interval={}\n", kEager);
     text += "replace_allowed_ips=true\n";
-    for (const Prefix4& allowed : peer.allowedIps)
-      text += "allowed_ip=" + toString(allowed) + "\n";
+    for (const Prefix4& allowed : peer.allowedIps) text += "allowed_ip=" + toString(allowed) + "\n";
   }
   return text + "\n";
 }
@@ -113,20 +116,24 @@ WireGuardConfig kernelConfig(const WireGuardEgress& egress, const Keys& keys, bo
 class WireGuardDriver : public Egress, public ServiceOwner {
  public:
   WireGuardDriver(EgressHost& host, const WireGuardEgress& egress)
-      : host_(host), spec_(host.context().spec), egress_(egress), device_(*tunnelName(spec_)) {}
+      : host_(host),
+        spec_(host.context().spec),
+        egress_(egress),
+        device_(*tunnelName(spec_)),
+        path_(host, device_) {}
 
   std::vector<std::string> rungs() const override { return {"carrier", "tunnel"}; }
 
   Status start() override {
-    ORRERY_TRY(watchUplink(host_, watch_));
-    ORRERY_TRY(checkTunnel(TunnelFacts{egress_.address, egress_.dns, egress_.mtu},
-                           {spec_.lan.address}));
+    ORRERY_TRY(watchUplink(host_, watch_, [this](bool there) { path_.carrier(there); }));
+    ORRERY_TRY(
+        checkTunnel(TunnelFacts{egress_.address, egress_.dns, egress_.mtu}, {spec_.lan.address}));
     ORRERY_TRY_ASSIGN(keys_, parseKeys(egress_));
     ORRERY_TRY_ASSIGN(egressNs_, openNetns(spec_.id.egressText()));
     ORRERY_TRY_ASSIGN(const bool inKernel, kernelHasWireGuard());
     if (inKernel) return startKernel();
-    go_ = std::make_unique<ServiceRunner>(host_.surroundings(),
-                                          wireguardGoService(host_.context()), *this);
+    go_ = std::make_unique<ServiceRunner>(host_.surroundings(), wireguardGoService(host_.context()),
+                                          *this);
     go_->start();
     return {};
   }
@@ -145,9 +152,12 @@ class WireGuardDriver : public Egress, public ServiceOwner {
   Status renew() override { return sysError(ENOTSUP, "WireGuard has one exit"); }
 
  private:
-  // --- the kernel's -------------------------------------------------------------------------------
+  enum class Awaiting { nothing, configured, settled, counters };
+
+  // --- the kernel's ------------------------------------------------------------------------------
 
   Status startKernel() {
+    path_.tunnelDown("WireGuard starts anew");  // what an earlier supervisor had left
     ORRERY_TRY(removeTunnelDevice(spec_, device_));
     ORRERY_TRY_ASSIGN(Rtnl outside, Rtnl::open(egressNs_));
     ORRERY_TRY(createWireGuard(outside, device_, egress_.mtu));
@@ -157,15 +167,18 @@ class WireGuardDriver : public Egress, public ServiceOwner {
     return {};
   }
 
-  // --- wireguard-go -------------------------------------------------------------------------------
+  // --- wireguard-go
+  // -------------------------------------------------------------------------------
 
   std::string uapiPath() const { return runDirectory(spec_.id) + "/wireguard.sock"; }
 
   Result<std::vector<Gift>> prepareService(ServiceRunner&) override {
+    path_.tunnelDown("WireGuard starts anew");
     ORRERY_TRY(removeTunnelDevice(spec_, device_));
-    ORRERY_TRY_ASSIGN(UniqueFd tun,
-                      createTun(egressNs_, device_, false, std::nullopt, egress_.mtu,
-                                TunHeader::packetInformation));
+    // Persistent: were it gone with wireguard-go, the kernel would forget by itself what was
+    // masqueraded behind it, before anybody could be told.
+    ORRERY_TRY_ASSIGN(UniqueFd tun, createTun(egressNs_, device_, true, std::nullopt, egress_.mtu,
+                                              TunHeader::packetInformation));
     ORRERY_TRY_ASSIGN(UniqueFd listener, listenUnix(uapiPath(), 0600));
     std::vector<Gift> gifts;
     gifts.push_back({std::move(tun), kTunFd});
@@ -179,8 +192,9 @@ class WireGuardDriver : public Egress, public ServiceOwner {
       host_.setRung("tunnel", RungState::failed, ok.error().message);
   }
 
-  // wireguard-go sets its device's MTU when it starts, by an ioctl that its sealed namespace refuses.
-  // The profile hands the call to us; the MTU is set already, so it is answered, not carried out.
+  // wireguard-go sets its device's MTU when it starts, by an ioctl that its sealed namespace
+  // refuses. The profile hands the call to us; the MTU is set already, so it is answered, not
+  // carried out.
   Result<std::int64_t> answerCall(ServiceRunner&, const SeccompListener& listener,
                                   const SeccompNotification& call) override {
     if (static_cast<std::uint32_t>(call.args[1]) != SIOCSIFMTU)
@@ -199,50 +213,54 @@ class WireGuardDriver : public Egress, public ServiceOwner {
     // The listener is ours and handed over listening: this connects before the program runs, and is
     // accepted when it does.
     ORRERY_TRY_ASSIGN(UniqueFd fd, connectTo(uapiPath(), 0));
-    awaiting_ = Awaiting::configured;
     ORRERY_TRY(uapi_.start(
         host_.surroundings().base, std::move(fd), [this](std::string_view line) { takeUapi(line); },
         [] {}));
-    return uapi_.send(uapiSet(egress_, keys_));
+    return say(Awaiting::configured, uapiSet(egress_, keys_));
+  }
+
+  // One question at a time: the answers carry no number.
+  Status say(Awaiting awaiting, const std::string& text) {
+    awaiting_ = awaiting;
+    counters_ = {};
+    return uapi_.send(text);
   }
 
   void takeUapi(std::string_view line) {
-    if (line.starts_with("last_handshake_time_sec=") && !line.ends_with("=0")) shaken_ = true;
+    addUapiLine(counters_, line);
     if (!line.starts_with("errno=")) return;
     if (line != "errno=0") {
       host_.setRung("tunnel", RungState::failed,
                     fmt::format("wireguard-go refuses the configuration ({})", line));
       return;
     }
-    if (awaiting_ == Awaiting::configured) {
-      awaiting_ = Awaiting::handshake;
+    const Awaiting answered = std::exchange(awaiting_, Awaiting::nothing);
+    if (answered == Awaiting::configured) {
       if (Status used = useDevice(); !used) {
         host_.setRung("tunnel", RungState::failed, used.error().message);
         return;
       }
       lookLater(kFirstLook);
-    } else if (awaiting_ == Awaiting::handshake) {
-      if (shaken_)
-        handshakeDone();
-      else
-        lookAgain();
+    } else if (answered == Awaiting::counters) {
+      seen(counters_);
     }
   }
 
   void serviceLine(ServiceRunner&, std::string_view) override {}
   void serviceEnded(ServiceRunner&, const std::string& how) override {
+    path_.tunnelDown("wireguard-go ended");
     uapi_.close();
     lookTimer_.stop();
-    shaken_ = false;
+    liveness_.reset();
     awaiting_ = Awaiting::nothing;
     host_.setWayOut(std::nullopt);
     host_.setRung("tunnel", RungState::failed, "wireguard-go ended: " + how);
   }
 
-  // --- both ---------------------------------------------------------------------------------------
+  // --- both --------------------------------------------------------------------------------------
 
   Status useDevice() {
-    ORRERY_TRY(bringIn(spec_, TunnelDevice{device_, egress_.address, egress_.mtu}));
+    ORRERY_TRY(path_.bringIn(TunnelDevice{device_, egress_.address, egress_.mtu}));
     host_.setProgress(60, "WireGuard: shaking hands");
     began_ = std::chrono::steady_clock::now();
     return {};
@@ -262,20 +280,60 @@ class WireGuardDriver : public Egress, public ServiceOwner {
 
   void look() {
     if (go_) {
-      (void)uapi_.send("get=1\n\n");
+      (void)say(Awaiting::counters, "get=1\n\n");
       return;
     }
     const auto lan = openNetns(spec_.id.text());
-    const auto peers = lan ? readWireGuard(*lan, device_)
-                           : Result<std::vector<WireGuardPeerState>>(
-                                 tl::unexpected<Error>(lan.error()));
-    bool shaken = false;
+    const auto peers =
+        lan ? readWireGuard(*lan, device_)
+            : Result<std::vector<WireGuardPeerState>>(tl::unexpected<Error>(lan.error()));
+    PeerCounters counters;
     if (peers)
-      for (const WireGuardPeerState& peer : *peers) shaken = shaken || peer.lastHandshake != 0;
-    if (shaken)
-      handshakeDone();
-    else
-      lookAgain();
+      for (const WireGuardPeerState& peer : *peers) {
+        counters.lastHandshake = std::max(counters.lastHandshake, peer.lastHandshake);
+        counters.sent += peer.txBytes;
+        counters.heard += peer.rxBytes;
+      }
+    seen(counters);
+  }
+
+  void seen(const PeerCounters& counters) {
+    const auto now = std::chrono::steady_clock::now();
+    if (!liveness_) {
+      if (counters.lastHandshake == 0) return lookAgain();
+      liveness_.emplace(keepalive(), counters, now);
+      return handshakeDone();
+    }
+    const auto next = liveness_->look(counters, now);
+    if (next) return lookLater(*next);
+    liveness_.reset();
+    silent();
+  }
+
+  // The shortest of the peers'.
+  std::chrono::seconds keepalive() const {
+    std::chrono::seconds shortest{0};
+    for (const WireGuardPeer& peer : egress_.peers)
+      if (peer.keepalive != 0 && (shortest.count() == 0 || peer.keepalive < shortest.count()))
+        shortest = std::chrono::seconds(peer.keepalive);
+    return shortest;
+  }
+
+  void silent() {
+    path_.tunnelDown("the peer has gone silent");
+    host_.setWayOut(std::nullopt);
+    host_.setRung("tunnel", RungState::failed,
+                  fmt::format("the peer has gone silent: nothing came back for {} s",
+                              PeerLiveness::kPatience.count()));
+    began_ = std::chrono::steady_clock::now();
+    Status asked = go_ ? say(Awaiting::configured, uapiSet(egress_, keys_)) : askKernelAnew();
+    if (!asked) host_.setRung("tunnel", RungState::failed, asked.error().message);
+  }
+  Status askKernelAnew() {
+    ORRERY_TRY_ASSIGN(const NetnsFd lan, openNetns(spec_.id.text()));
+    ORRERY_TRY(configureWireGuard(lan, device_, kernelConfig(egress_, keys_, true)));
+    lookLater(kFirstLook);
+    return {};
   }
 
   // With several peers there is no one server to name.
@@ -285,18 +343,20 @@ class WireGuardDriver : public Egress, public ServiceOwner {
   }
 
   void handshakeDone() {
-    awaiting_ = Awaiting::nothing;
     if (go_) {
-      (void)uapi_.send(uapiSettle(egress_, keys_));
+      (void)say(Awaiting::settled, uapiSettle(egress_, keys_));
     } else if (const auto lan = openNetns(spec_.id.text())) {
       (void)configureWireGuard(*lan, device_, kernelConfig(egress_, keys_, false));
+    }
+    if (Status open = path_.tunnelUp(); !open) {
+      host_.setRung("tunnel", RungState::failed, open.error().message);
+      return;
     }
     host_.setWayOut(egress_.address, server());
     host_.setResolvers(egress_.dns);
     host_.setRung("tunnel", RungState::ok, toString(egress_.address));
+    lookLater(PeerLiveness::kBusy);
   }
-
-  enum class Awaiting { nothing, configured, handshake };
 
   EgressHost& host_;
   const RouterSpec& spec_;
@@ -304,11 +364,13 @@ class WireGuardDriver : public Egress, public ServiceOwner {
   IfName device_;
   Keys keys_;
   NetnsFd egressNs_;
+  TunnelPath path_;
   LinkWatch watch_;
   std::unique_ptr<ServiceRunner> go_;
   LineSocket uapi_;
   Awaiting awaiting_ = Awaiting::nothing;
-  bool shaken_ = false;
+  PeerCounters counters_;                 // from the answer that is being read
+  std::optional<PeerLiveness> liveness_;  // since the last handshake
   Timer lookTimer_;
   milliseconds pause_{0};
   std::chrono::steady_clock::time_point began_;  // to wait for a handshake

@@ -14,6 +14,7 @@
 namespace orrery {
 namespace {
 
+constexpr std::size_t kChunk = 8192;        // bytes of one read
 constexpr std::size_t kMaxLine = 64 << 10;  // bytes; a peer that sends more is cut off
 
 Result<sockaddr_un> addressOf(const std::string& path) {
@@ -73,12 +74,28 @@ Result<UniqueFd> acceptFrom(int listener, uid_t uid) {
 }
 
 Status LineSocket::start(event_base* base, UniqueFd fd, OnLine onLine, OnClose onClose) {
+  base_ = base;
   fd_ = std::move(fd);
   buffer_.clear();
   onLine_ = std::move(onLine);
   onClose_ = std::move(onClose);
-  ORRERY_TRY_ASSIGN(watch_, ReadWatch::start(base, fd_.get(), [this] { readable(); }));
+  return watch();
+}
+
+Status LineSocket::watch() {
+  ORRERY_TRY_ASSIGN(watch_, ReadWatch::start(base_, fd_.get(), [this] { readable(); }));
   return {};
+}
+
+// Whether it has said too much of late.
+bool LineSocket::pause() {
+  const auto now = std::chrono::steady_clock::now();
+  if (budget_.left(now) >= kChunk) return false;
+  watch_.stop();
+  const Status later =
+      pauseTimer_.start(base_, budget_.until(kPerSecond / 4, now), [this] { (void)watch(); });
+  if (!later) (void)watch();  // never heard again is worse than heard too often
+  return true;
 }
 
 Status LineSocket::send(std::string_view text) {
@@ -98,15 +115,20 @@ Status LineSocket::send(std::string_view text) {
 
 void LineSocket::close() {
   watch_.stop();
+  pauseTimer_.stop();
   fd_.reset();
   buffer_.clear();
 }
 
 void LineSocket::readable() {
-  std::array<char, 8192> chunk{};
+  if (pause()) return;
+  std::array<char, kChunk> chunk{};
   const ssize_t got = ::recv(fd_.get(), chunk.data(), chunk.size(), MSG_DONTWAIT);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  if (got > 0) buffer_.append(chunk.data(), static_cast<std::size_t>(got));
+  if (got > 0) {
+    budget_.take(static_cast<std::uint64_t>(got));
+    buffer_.append(chunk.data(), static_cast<std::size_t>(got));
+  }
   std::size_t end = 0;
   while (fd_ && (end = buffer_.find('\n')) != std::string::npos) {
     std::string line = buffer_.substr(0, end);

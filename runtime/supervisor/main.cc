@@ -4,7 +4,9 @@
 // listens, else why not. Started by its predecessor's keeper without one, and with the number of
 // deaths in a row.
 //
-// It holds no more capabilities than it needs to make services anew (kNeeded), and gains none.
+// It holds no more capabilities than it needs to make services anew (kNeeded), and gains none. It
+// makes no more system calls than configs/seccomp/supervisor.toml allows to it and to what it
+// starts; one that is refused is written down for its successor, who tells of it.
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -15,9 +17,12 @@
 #include <exception>
 
 #include "runtime/engine/incarnation.h"
+#include "runtime/supervisor/refused_call.h"
 #include "runtime/supervisor/supervisor.h"
 #include "sandbox/base/strings.h"
 #include "sandbox/caps/confine.h"
+#include "sandbox/seccomp/embedded.h"
+#include "sandbox/seccomp/own_calls.h"
 
 namespace {
 
@@ -25,18 +30,45 @@ constexpr int kReadyFd = 3;
 
 // Of root's powers, by what needs them:
 constexpr const char* kNeeded =
-    "sys_admin,"                // namespaces, mounts, the network namespaces' owner
-    "net_admin,"                // links, addresses, routes, rules in them
-    "net_raw,"                  // handed on to udhcpc, which alone has it
-    "setuid,setgid,setpcap,"    // a service's ids and capability sets
-    "mknod,chown,fowner,"       // its devices, directories and files
-    "dac_override,"             // directories that are the services' own
-    "kill,sys_ptrace";          // services have other users: their end, their seccomp listener
+    "sys_admin,"              // namespaces, mounts, the network namespaces' owner
+    "net_admin,"              // links, addresses, routes, rules in them
+    "net_raw,"                // handed on to udhcpc; segments in a server's name (netns/conntrack)
+    "setuid,setgid,setpcap,"  // a service's ids and capability sets
+    "mknod,chown,fowner,"     // its devices, directories and files
+    "dac_override,"           // directories that are the services' own
+    "kill,sys_ptrace";        // services have other users: their end, their seccomp listener
 
-orrery::Status confine() {
+// The run-time of a sanitizer makes calls of its own.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kFiltered = false;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+constexpr bool kFiltered = false;
+#else
+constexpr bool kFiltered = true;
+#endif
+#else
+constexpr bool kFiltered = true;
+#endif
+
+// A successor inherits the filter of its predecessor, which knows that one's addresses and not its
+// own (own_calls.h); so it adds one, but not without end: each costs time in every service.
+constexpr unsigned kMostFilters = 8;
+
+orrery::Status filterCalls(const orrery::RouterId& router, bool first) {
+  if (!kFiltered) return {};
+  if (!first && orrery::installedFilters().value_or(kMostFilters) >= kMostFilters) return {};
+  ORRERY_TRY_ASSIGN(const auto program, orrery::embeddedProfile("supervisor"));
+  const orrery::Status done = orrery::confineToCalls(program, orrery::refusedCallRecord(router));
+  // Ignoring a successor's failure: the inherited filter holds, and nobody else would supervise.
+  return first ? done : orrery::Status{};
+}
+
+orrery::Status confine(const orrery::RouterId& router, bool first) {
   const auto needed = orrery::CapabilitySet::parse(kNeeded);
   if (!needed) return tl::unexpected<orrery::Error>(needed.error());
-  return orrery::confineTo(*needed);
+  ORRERY_TRY(orrery::confineTo(*needed));
+  return filterCalls(router, first);
 }
 constexpr int kFirstArguments = 4;
 constexpr int kSuccessorArguments = 5;
@@ -78,7 +110,7 @@ int run(int argc, char** argv) {
   if (!first) options.deaths = orrery::parseNumber<unsigned>(argv[4]).value_or(0);
   orrery::UniqueFd ready = readyPipe(first);
   (void)::signal(SIGPIPE, SIG_IGN);
-  if (const orrery::Status confined = confine(); !confined) {
+  if (const orrery::Status confined = confine(options.router, first); !confined) {
     say(ready, confined.error().message + "\n");
     return 1;
   }

@@ -113,15 +113,24 @@ Status ServiceRunner::tryStart() {
   request.landlock = true;
   request.fds = {{writer.get(), 1}, {writer.get(), 2}};
   for (const auto& gift : gifts) request.fds.emplace_back(gift.fd.get(), gift.number);
-  ORRERY_TRY_ASSIGN(SandboxedChild child, spawnSandboxed(request));
+  auto started = spawnSandboxed(request);
+  if (!started && started.error().err == EBUSY && request.wantSeccompListener &&
+      !spec_.listensForViolations) {
+    // Whoever confined us has a listener, and a process can have one only (seccomp(2)).
+    note(Severity::warning, "seccomp-untold", {{"why", started.error().message}});
+    request.wantSeccompListener = false;
+    request.filter = filter.program;
+    started = spawnSandboxed(request);
+  }
+  if (!started) return tl::unexpected<Error>(std::move(started).error());
+  SandboxedChild child = *std::move(started);
 
   UniqueFd listener = std::move(child.seccompListener);
   child_ = std::move(child);
   killedFor_.clear();
   output_ = std::move(reader);
   line_.clear();
-  ORRERY_TRY_ASSIGN(outputWatch_,
-                    ReadWatch::start(at_.base, output_.get(), [this] { readOutput(); }));
+  ORRERY_TRY(watchOutput());
   ORRERY_TRY_ASSIGN(endWatch_,
                     ReadWatch::start(at_.base, child_->pidfd.get(), [this] { ended(); }));
   if (listener)
@@ -137,22 +146,55 @@ Status ServiceRunner::tryStart() {
   return {};
 }
 
+Status ServiceRunner::watchOutput() {
+  ORRERY_TRY_ASSIGN(outputWatch_,
+                    ReadWatch::start(at_.base, output_.get(), [this] { readOutput(); }));
+  return {};
+}
+
 void ServiceRunner::readOutput() {
-  std::array<char, 8192> buffer{};
+  if (const milliseconds pause = gate_.pause(std::chrono::steady_clock::now()); pause.count() > 0) {
+    outputWatch_.stop();
+    // Without a timer its output would never be read again: then better without the pause.
+    const Status later = gateTimer_.start(at_.base, pause, [this] { (void)watchOutput(); });
+    if (!later) (void)watchOutput();
+    return;
+  }
+  std::array<char, OutputGate::kChunk> buffer{};
   const ssize_t got = ::read(output_.get(), buffer.data(), buffer.size());
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (got <= 0) {
     outputWatch_.stop();
     return;
   }
-  for (const char c : std::string_view(buffer.data(), static_cast<std::size_t>(got))) {
-    if (c == '\n') {
-      const std::string line = std::exchange(line_, {});
-      takeLine(line);
-    } else if (line_.size() < kMaxLine) {
+  gate_.haveRead(static_cast<std::size_t>(got));
+  takeOutput(std::string_view(buffer.data(), static_cast<std::size_t>(got)));
+}
+
+void ServiceRunner::takeOutput(std::string_view text) {
+  for (const char c : text) {
+    if (c == '\n')
+      endLine();
+    else if (line_.size() < kMaxLine)
       line_ += c;
-    }
   }
+}
+
+void ServiceRunner::endLine() {
+  const std::string line = std::exchange(line_, {});
+  switch (gate_.line(line.size(), std::chrono::steady_clock::now())) {
+    case OutputGate::Fate::dropped:
+      return;
+    case OutputGate::Fate::droppedFirst:
+      note(Severity::warning, "log-flood", {{"what", "it says too much: lines are dropped"}});
+      return;
+    case OutputGate::Fate::keptAgain:
+      note(Severity::info, "log-flood-over", {{"dropped", std::to_string(gate_.dropped())}});
+      break;
+    case OutputGate::Fate::kept:
+      break;
+  }
+  takeLine(line);
 }
 
 void ServiceRunner::takeLine(std::string_view line) {
@@ -174,6 +216,7 @@ void ServiceRunner::ended() {
     how = describeEnd(**status);
   endWatch_.stop();
   outputWatch_.stop();
+  gateTimer_.stop();
   output_.reset();
   violations_.reset();
   child_.reset();
@@ -206,6 +249,7 @@ void ServiceRunner::stop(milliseconds grace) {
   }
   endWatch_.stop();
   outputWatch_.stop();
+  gateTimer_.stop();
   violations_.reset();  // nobody answers while we wait: a blocked call must not use the grace up
   if (grace.count() > 0)
     (void)terminate(child_->pidfd, grace);

@@ -1,8 +1,10 @@
-// One service of a router: started in its sandbox, watched by its pidfd, started again with back-off.
+// One service of a router: started in its sandbox, watched by its pidfd, started again with
+// back-off.
 //
 // States: stopped → starting → running → (it ends) waiting → starting …; stop() ends it for good.
 // The back-off doubles from 100 ms to 30 s, and begins anew after a minute of running.
-// The service's output goes line by line to its log and to the owner. System calls beyond its profile
+// The service's output goes line by line to its log and to the owner, within the bounds of
+// output_gate.h. System calls beyond its profile
 // are answered and told by violations.h.
 #pragma once
 
@@ -18,6 +20,7 @@
 #include "runtime/control/state.h"
 #include "runtime/log/log.h"
 #include "runtime/supervisor/loop.h"
+#include "runtime/supervisor/output_gate.h"
 #include "runtime/supervisor/violations.h"
 #include "sandbox/base/fd.h"
 #include "sandbox/cgroup/cgroup.h"
@@ -50,8 +53,8 @@ struct ServiceSurroundings {  // what every service of a router shares
   const CgroupTree* cgroups = nullptr;  // null: no limits
   std::uint32_t idBase = 0;
   RouterId router;
-  const SeccompSpec* seccomp = nullptr;       // null: shipped profiles, enforced
-  std::function<void(Event)> publish;         // of calls that were blocked; may be empty
+  const SeccompSpec* seccomp = nullptr;  // null: shipped profiles, enforced
+  std::function<void(Event)> publish;    // of calls that were blocked; may be empty
 };
 
 class ServiceRunner : private ViolationOwner {
@@ -81,7 +84,10 @@ class ServiceRunner : private ViolationOwner {
   Status tryStart();
   Status prepareFiles() const;
   Result<std::optional<NetnsFd>> openNamespace() const;
+  Status watchOutput();
   void readOutput();
+  void takeOutput(std::string_view text);
+  void endLine();
   void takeLine(std::string_view line);
   void ended();
   void startLater(const std::string& why);
@@ -106,6 +112,8 @@ class ServiceRunner : private ViolationOwner {
   std::optional<SandboxedChild> child_;
   UniqueFd output_;
   std::string line_;
+  OutputGate gate_;
+  Timer gateTimer_;
   ReadWatch outputWatch_;
   ReadWatch endWatch_;
   Timer backOffTimer_;

@@ -6,7 +6,10 @@
 
 #include <algorithm>
 
+#include "netns/conntrack/nudge.h"
+#include "netns/namespace/netns.h"
 #include "runtime/engine/incarnation.h"
+#include "runtime/supervisor/refused_call.h"
 #include "sandbox/base/file.h"
 
 namespace orrery {
@@ -23,11 +26,14 @@ constexpr std::chrono::seconds kPatience{15};
 constexpr std::string_view kHaveRead = "read /run/told/hosts";
 constexpr std::chrono::seconds kReadLimit{2};
 
+bool isProxied(const RouterSpec& spec) {
+  return std::holds_alternative<TorEgress>(spec.egress) ||
+         std::holds_alternative<Socks5Egress>(spec.egress);
+}
+
 bool needsDnsmasq(const RouterSpec& spec) {
   // tproxy answers DNS on a proxied LAN; there dnsmasq is for DHCP alone.
-  const bool proxied = std::holds_alternative<TorEgress>(spec.egress) ||
-                       std::holds_alternative<Socks5Egress>(spec.egress);
-  return spec.lan.dhcp.has_value() || !proxied;
+  return spec.lan.dhcp.has_value() || !isProxied(spec);
 }
 
 std::vector<std::string> seccompWarnings(const SeccompSpec& seccomp) {
@@ -109,11 +115,29 @@ Status Supervisor::openControl() {
                       }));
     signals_.push_back(std::move(watch));
   }
-  // announceReservation() (runtime/engine/supervisor_process.h).
+  // announceReservations() (runtime/engine/supervisor_process.h).
   ORRERY_TRY_ASSIGN(SignalWatch news,
                     SignalWatch::start(base_.get(), SIGHUP, [this] { tellReservations(); }));
   signals_.push_back(std::move(news));
+  tellOfRefusedCall();
   return {};
+}
+
+// Of a predecessor or a keeper, whom their own filter has ended.
+void Supervisor::tellOfRefusedCall() {
+  const auto call = takeRefusedCallOf(spec_.id);
+  if (!call) return;
+  state_.warnings.push_back(fmt::format(
+      "seccomp: process {} of the supervision was killed for {}({}), which it never makes: it may "
+      "have been taken over",
+      call->pid, call->name, call->arguments));
+  note(Severity::error, "supervisor", std::string(kBlockedEvent),
+       {{"call", call->name},
+        {"arguments", call->arguments},
+        {"answer", call->answer},
+        {"pid", std::to_string(call->pid)},
+        {"count", "1"},
+        {"total", "1"}});
 }
 
 Status Supervisor::openKeeper() {
@@ -142,6 +166,7 @@ Status Supervisor::watchKeeper() {
   ORRERY_TRY_ASSIGN(keeperWatch_, ReadWatch::start(base_.get(), keeper_.pidfd.get(), [this] {
                       keeperWatch_.stop();
                       (void)waitExitTimeout(keeper_.pidfd, std::chrono::milliseconds(0));
+                      tellOfRefusedCall();
                       if (Status made = openKeeper(); !made)
                         note(Severity::error, "", "keeper", {{"why", made.error().message}});
                     }));
@@ -336,6 +361,28 @@ void Supervisor::dnsmasqHasRead() {
   event.fields = {{"generation", std::to_string(toldGeneration_)}};
   event.time = Timestamp::now();
   if (control_) control_->publish(event);
+}
+
+void Supervisor::cutFlows(const std::string& why) {
+  std::size_t flows = 0;
+  Status cut = [&]() -> Status {
+    ORRERY_TRY_ASSIGN(const NetnsFd lan, openNetns(spec_.id.text()));
+    ORRERY_TRY_ASSIGN(Conntrack tracking, Conntrack::open(lan));
+    // Without the list nobody is nudged, but all is forgotten.
+    auto clients = tracking.list().value_or(std::vector<TrackedFlow>{});
+    ORRERY_TRY(tracking.forgetAll());
+    const Prefix4 own = spec_.lan.address;
+    std::erase_if(clients, [&](const TrackedFlow& flow) {
+      return !own.contains(flow.source) || own.contains(flow.destination);
+    });
+    flows = clients.size();
+    // On a proxied LAN tproxy ends them by closing its sockets.
+    return isProxied(spec_) ? Status{} : nudge(lan, clients).map([](std::size_t) {});
+  }();
+  if (!cut)
+    note(Severity::error, "", "flows-not-cut", {{"why", cut.error().message}});
+  else if (flows > 0)
+    note(Severity::info, "", "flows-cut", {{"flows", std::to_string(flows)}, {"why", why}});
 }
 
 void Supervisor::fail(const std::string& rung, std::string why) {

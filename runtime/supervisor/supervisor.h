@@ -44,6 +44,7 @@ class Supervisor : public ControlHandler, public EgressHost, public ServiceOwner
   Supervisor(SupervisorOptions options, RouterSpec spec, StoredPlacement placement);
   Status open();
   Status openControl();
+  void tellOfRefusedCall();
   Status openKeeper();
   Status watchKeeper();
   void endKeeper();
@@ -67,6 +68,7 @@ class Supervisor : public ControlHandler, public EgressHost, public ServiceOwner
   void setWayOut(const std::optional<Prefix4>& address,
                  const std::optional<Endpoint>& server) override;
   void setResolvers(const std::vector<Ipv4>& servers) override;
+  void cutFlows(const std::string& why) override;
   void fail(const std::string& rung, std::string why) override;
   void note(Severity severity, const std::string& service, const std::string& name,
             std::vector<std::pair<std::string, std::string>> fields) override;

@@ -50,7 +50,15 @@ void TproxyService::stop() {
 Status TproxyService::renew() {
   if (!control_) return sysError(ENOTCONN, "tproxy is not up");
   ORRERY_TRY(control_.send(fmt::format("{{\"epoch\":\"{}\"}}\n", ++epoch_)));
-  return control_.send("{\"cut\":\"all\"}\n");
+  cut("other circuits are wanted");
+  return {};
+}
+
+void TproxyService::cut(const std::string& why) {
+  if (!control_) return;  // without tproxy there are none
+  cutFor_ = why;
+  // ignoring: if it cannot be told it has ended, and its sockets with it
+  (void)control_.send("{\"cut\":\"all\"}\n");
 }
 
 Result<std::vector<ServiceOwner::Gift>> TproxyService::prepareService(ServiceRunner&) {
@@ -80,7 +88,14 @@ void TproxyService::serviceStarted(ServiceRunner&) {
 void TproxyService::takeControl(std::string_view line) {
   const auto json = parseJson(line, 64 << 10);
   if (!json) return;
+  // Its resets are on their way: only now may connection tracking forget the flows, by which the
+  // ruleset lets them pass.
+  if (json->integer("cut", -1) >= 0) host_.cutFlows(cutFor_);
   if (json->text("event") == "ready") onRunning_(true);
+  if (json->text("event") == "limit")
+    host_.note(Severity::warning, "tproxy", "client-limit",
+               {{"client", json->text("client")},
+                {"refused", fmt::format("{}", json->integer("refused", 0))}});
   if (json->text("event") != "upstream") return;
   const bool reachable = json->boolean("reachable");
   host_.note(reachable ? Severity::info : Severity::warning, "tproxy", "upstream",
@@ -92,6 +107,7 @@ void TproxyService::serviceLine(ServiceRunner&, std::string_view) {}
 
 void TproxyService::serviceEnded(ServiceRunner&, const std::string& how) {
   control_.close();
+  host_.cutFlows("tproxy ended");
   onRunning_(false);
   host_.note(Severity::warning, "tproxy", "ended", {{"how", how}});
 }

@@ -22,8 +22,10 @@ class TproxyService : public ServiceOwner {
   void stop();
   ServiceRunner& runner() { return runner_; }
   const ServiceRunner& runner() const { return runner_; }
-  // Flows to come use other circuits than those before; open flows are reset.
+  // Flows to come use other circuits than those before; open flows are cut.
   Status renew();
+  // Open flows are reset, those that wait for the other side's answer too.
+  void cut(const std::string& why);
 
  private:
   Result<std::vector<Gift>> prepareService(ServiceRunner& service) override;
@@ -40,6 +42,7 @@ class TproxyService : public ServiceOwner {
   UniqueFd pendingControl_;
   LineSocket control_;
   std::uint64_t epoch_ = 0;
+  std::string cutFor_;
 };
 
 }  // namespace orrery

@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "netns/addr/address.h"
 #include "netns/link/link.h"
 #include "netns/namespace/netns.h"
@@ -51,12 +53,13 @@ void LinkWatch::readable() {
   }
 }
 
-Status watchUplink(EgressHost& host, LinkWatch& watch) {
+Status watchUplink(EgressHost& host, LinkWatch& watch, std::function<void(bool)> onCarrier) {
   const RouterSpec& spec = host.context().spec;
   ORRERY_TRY_ASSIGN(const NetnsFd netns, openNetns(uplinkNetns(spec)));
   return watch.start(host.surroundings().base, netns, uplinkName(),
-                     [&host](const LinkWatch::Link& link) {
+                     [&host, onCarrier = std::move(onCarrier)](const LinkWatch::Link& link) {
                        const bool ok = link.present && link.carrier;
+                       onCarrier(ok);
                        host.setRung("carrier", ok ? RungState::ok : RungState::failed,
                                     ok ? "link up" : "the router upstream is gone");
                      });
@@ -75,7 +78,18 @@ Status keepOnlyAddress(Rtnl& rtnl, const IfName& name, const std::optional<Prefi
   return addAddress(rtnl, name, *address);
 }
 
-Status bringIn(const RouterSpec& spec, const TunnelDevice& device) {
+Status removeTunnelDevice(const RouterSpec& spec, const IfName& name) {
+  for (const std::string& netns : {spec.id.text(), spec.id.egressText()}) {
+    ORRERY_TRY_ASSIGN(Rtnl rtnl, rtnlOf(netns));
+    ORRERY_TRY(deleteLink(rtnl, name));
+  }
+  return {};
+}
+
+// --- the way out ---------------------------------------------------------------------------------
+
+Status TunnelPath::bringIn(const TunnelDevice& device) {
+  const RouterSpec& spec = host_.context().spec;
   ORRERY_TRY_ASSIGN(const NetnsFd lan, openNetns(spec.id.text()));
   ORRERY_TRY_ASSIGN(Rtnl inside, Rtnl::open(lan));
   ORRERY_TRY_ASSIGN(const auto present, findLink(inside, device.name));
@@ -85,19 +99,50 @@ Status bringIn(const RouterSpec& spec, const TunnelDevice& device) {
   }
   ORRERY_TRY(setLinkMtu(inside, device.name, device.mtu));
   ORRERY_TRY(keepOnlyAddress(inside, device.name, device.address));
-  ORRERY_TRY(setLinkUp(inside, device.name));
-  Route route;
-  route.destination = Prefix4{Ipv4{0}, 0};
-  route.interface = device.name;
-  return replaceRoute(inside, route);
+  return setLinkUp(inside, device.name);
 }
 
-Status removeTunnelDevice(const RouterSpec& spec, const IfName& name) {
-  for (const std::string& netns : {spec.id.text(), spec.id.egressText()}) {
-    ORRERY_TRY_ASSIGN(Rtnl rtnl, rtnlOf(netns));
-    ORRERY_TRY(deleteLink(rtnl, name));
-  }
-  return {};
+Status TunnelPath::tunnelUp() {
+  up_ = true;
+  return carrier_ ? open() : Status{};
+}
+
+void TunnelPath::tunnelDown(const std::string& why) {
+  up_ = false;
+  shut(why);
+}
+
+void TunnelPath::carrier(bool there) {
+  const bool was = std::exchange(carrier_, there);
+  if (was && !there) shut("the uplink has no carrier");
+  if (was || !there || !up_) return;
+  if (Status opened = open(); !opened)
+    host_.setRung("tunnel", RungState::failed, opened.error().message);
+}
+
+Status TunnelPath::open() {
+  ORRERY_TRY_ASSIGN(Rtnl rtnl, rtnlOf(host_.context().spec.id.text()));
+  Route route;
+  route.destination = Prefix4{Ipv4{0}, 0};
+  route.interface = device_;
+  return replaceRoute(rtnl, route);
+}
+
+// In this order: while there is a route a flow that is forgotten would begin anew.
+void TunnelPath::shut(const std::string& why) {
+  Status closed = [&]() -> Status {
+    ORRERY_TRY_ASSIGN(Rtnl rtnl, rtnlOf(host_.context().spec.id.text()));
+    ORRERY_TRY_ASSIGN(const auto present, findLink(rtnl, device_));
+    if (!present) return {};  // and its route with it
+    Route route;
+    route.destination = Prefix4{Ipv4{0}, 0};
+    route.interface = device_;
+    ORRERY_TRY(deleteRoute(rtnl, route));
+    return emptyLinkQueue(rtnl, *present);
+  }();
+  host_.cutFlows(why);
+  if (!closed)
+    host_.note(Severity::error, "", "way-out-not-shut", {{"why", closed.error().message}});
 }
 
 }  // namespace orrery

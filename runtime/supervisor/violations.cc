@@ -107,6 +107,7 @@ std::string Violations::answer(const SeccompNotification& call, const SeccompAct
       break;
     case Kind::allow:
     case Kind::log:
+    case Kind::absent:
     case Kind::notify:
       // A rule's refusal; or the two forms of the program disagree, and the narrower one counts.
       given = {Kind::errnoValue, EPERM};

@@ -77,12 +77,13 @@ Result<Upstream> parseUpstream(const Json& json) {
 
 Result<Limits> parseLimits(const Json& json) {
   ORRERY_TRY(refuseUnknown(json, "limits",
-                           {"connections", "per_client", "pipes", "names", "dns_tcp", "dns_rate",
+                           {"connections", "per_client", "pipes", "pipes_per_client", "names", "dns_tcp", "dns_rate",
                             "dns_burst", "handshake_seconds", "idle_seconds"}));
   Limits limits;
   ORRERY_TRY(number(json, "connections", 1, 1 << 20, limits.connections));
   ORRERY_TRY(number(json, "per_client", 1, 1 << 20, limits.perClient));
   ORRERY_TRY(number(json, "pipes", 0, 1 << 20, limits.pipes));
+  ORRERY_TRY(number(json, "pipes_per_client", 0, 1 << 20, limits.pipesPerClient));
   ORRERY_TRY(number(json, "names", 1, 1 << 22, limits.names));
   ORRERY_TRY(number(json, "dns_tcp", 1, 65536, limits.dnsTcp));
   ORRERY_TRY(number(json, "dns_rate", 1, 1 << 20, limits.dnsRate));
@@ -143,6 +144,7 @@ std::string toJson(const Config& config) {
                       {{"connections", l.connections},
                        {"per_client", l.perClient},
                        {"pipes", l.pipes},
+                       {"pipes_per_client", l.pipesPerClient},
                        {"names", l.names},
                        {"dns_tcp", l.dnsTcp},
                        {"dns_rate", l.dnsRate},

@@ -47,6 +47,7 @@ struct Limits {
   std::uint32_t connections = 16384;    // open at once; more wait in the listen queue
   std::uint32_t perClient = 512;        // open at once for one client address; more are reset
   std::uint32_t pipes = 512;            // with bytes in flight; beyond, bytes are copied
+  std::uint32_t pipesPerClient = 64;    // of those, for one client address
   std::uint32_t names = 65536;          // remembered names
   std::uint32_t dnsTcp = 64;            // open DNS connections; a client may have a quarter
   std::uint32_t dnsRate = 100;          // queries a second and client, lasting

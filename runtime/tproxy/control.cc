@@ -91,6 +91,14 @@ std::string readyLine() {
   return R"({"event":"ready"})";
 }
 
+std::string clientLimitLine(Ipv4 client, std::uint64_t refused) {
+  Json json = Json::object();
+  json["event"] = "limit";
+  json["client"] = toString(client);
+  json["refused"] = refused;
+  return dump(json);
+}
+
 std::string upstreamLine(bool reachable, std::string_view problem) {
   Json json = Json::object();
   json["event"] = "upstream";

@@ -6,6 +6,7 @@
 //   {"cut":"all"}              {"ok":true,"cut":3}                   every flow is reset
 //   {"epoch":"7"}              {"ok":true}                           new flows get new circuits
 //   anything else              {"error":"…"}
+//                              {"event":"limit","client":"10.2.2.7","refused":12}   once a minute
 //                              {"event":"upstream","reachable":false,"error":"…"}   on change only
 //
 // The end of the stream ends the program. Commands and texts here are pure; ControlChannel does
@@ -18,6 +19,7 @@
 #include <string_view>
 #include <variant>
 
+#include "netns/addr/ip.h"
 #include "runtime/tproxy/counters.h"
 #include "runtime/tproxy/loop.h"
 #include "sandbox/base/fd.h"
@@ -40,6 +42,7 @@ std::string okLine();
 std::string cutLine(std::size_t flows);
 std::string errorLine(std::string_view message);
 std::string readyLine();
+std::string clientLimitLine(Ipv4 client, std::uint64_t refused);  // `refused`: of all so far
 std::string upstreamLine(bool reachable, std::string_view problem);
 
 class ControlChannel {

@@ -81,4 +81,8 @@ void Server::onUpstream(bool reachable, std::string_view problem) {
   control_.send(upstreamLine(reachable, problem));
 }
 
+void Server::onClientLimit(Ipv4 client, std::uint64_t refused) {
+  control_.send(clientLimitLine(client, refused));
+}
+
 }  // namespace orrery::tproxy

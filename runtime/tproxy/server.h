@@ -35,6 +35,7 @@ class Server final : private ControlChannel::Handler, private Relay::Observer {
   std::string onCommand(const Command& command) override;
   void onControlClosed() override;
   void onUpstream(bool reachable, std::string_view problem) override;
+  void onClientLimit(Ipv4 client, std::uint64_t refused) override;
 
   const Config config_;
   Loop loop_;

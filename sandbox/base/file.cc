@@ -35,8 +35,9 @@ Result<std::vector<std::string>> namesIn(UniqueFd dirFd, const std::string& path
   return names;
 }
 
-// Empties a directory whose depth somebody else chose: with two descriptors, however deep it is. What
-// lies in a subdirectory and is a directory with something in it is moved up, to be its neighbour.
+// Empties a directory whose depth somebody else chose: with two descriptors, however deep it is.
+// What lies in a subdirectory and is a directory with something in it is moved up, to be its
+// neighbour.
 class Emptier {
  public:
   explicit Emptier(int top) : top_(top) {}
@@ -105,18 +106,42 @@ Status removeTreeAt(int dirFd, const std::string& name) {
   return {};
 }
 
-Status giveTreeAt(int dirFd, const std::string& name, uid_t user, gid_t group) {
-  if (::fchownat(dirFd, name.c_str(), user, group, AT_SYMLINK_NOFOLLOW) != 0)
-    return sysError(errno, "give '{}' to user {}", name, user);
-  UniqueFd sub(::openat(dirFd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!sub && (errno == ENOTDIR || errno == ELOOP)) return {};
-  if (!sub) return sysError(errno, "open directory '{}'", name);
-  UniqueFd listing(::fcntl(sub.get(), F_DUPFD_CLOEXEC, 0));
-  if (!listing) return sysError(errno, "duplicate descriptor of '{}'", name);
-  ORRERY_TRY_ASSIGN(const auto names, namesIn(std::move(listing), name));
-  for (const std::string& child : names) ORRERY_TRY(giveTreeAt(sub.get(), child, user, group));
-  return {};
-}
+// Bounded far above what a service's state has: the tree may have been left by one who means to
+// exhaust whoever walks it.
+// What was given before that is seen stays given.
+constexpr std::size_t kMostGiven = 20'000;  // files
+constexpr int kDeepestGiven = 16;           // levels; two descriptors for each
+
+class Giver {
+ public:
+  Giver(uid_t user, gid_t group) : user_(user), group_(group) {}
+
+  // A directory is opened first and given by its descriptor, so that nothing can take its place.
+  Status give(int dirFd, const std::string& name, int depth) {
+    if (++given_ > kMostGiven) return error("more than {} files", kMostGiven);
+    if (depth > kDeepestGiven) return error("'{}': more than {} levels", name, kDeepestGiven);
+    const UniqueFd sub(
+        ::openat(dirFd, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!sub && (errno == ENOTDIR || errno == ELOOP)) return giveFile(dirFd, name);
+    if (!sub) return sysError(errno, "open directory '{}'", name);
+    if (::fchown(sub.get(), user_, group_) != 0) return sysError(errno, "give '{}' away", name);
+    UniqueFd listing(::fcntl(sub.get(), F_DUPFD_CLOEXEC, 0));
+    if (!listing) return sysError(errno, "duplicate descriptor of '{}'", name);
+    ORRERY_TRY_ASSIGN(const auto names, namesIn(std::move(listing), name));
+    for (const std::string& child : names) ORRERY_TRY(give(sub.get(), child, depth + 1));
+    return {};
+  }
+
+ private:
+  Status giveFile(int dirFd, const std::string& name) const {
+    if (::fchownat(dirFd, name.c_str(), user_, group_, AT_SYMLINK_NOFOLLOW) == 0) return {};
+    return sysError(errno, "give '{}' to user {}", name, user_);
+  }
+
+  uid_t user_;
+  gid_t group_;
+  std::size_t given_ = 0;
+};
 
 }  // namespace
 
@@ -211,6 +236,7 @@ Status writeExisting(const std::string& path, std::string_view text) {
 }
 
 Status makeDirectories(const std::string& path, mode_t mode) {
+  if (::mkdir(path.c_str(), mode) == 0 || errno == EEXIST) return {};  // as a rule
   for (std::size_t end = 1; end <= path.size(); ++end) {
     if (end != path.size() && path[end] != '/') continue;
     const std::string prefix = path.substr(0, end);
@@ -236,7 +262,9 @@ Status removeTree(const std::string& path) {
 }
 
 Status giveTree(const std::string& path, uid_t user, gid_t group) {
-  return giveTreeAt(AT_FDCWD, path, user, group);
+  Status given = Giver(user, group).give(AT_FDCWD, path, 0);
+  if (!given) return wrap(std::move(given).error(), "give '{}' to user {}", path, user);
+  return {};
 }
 
 bool pathExists(const std::string& path) {

@@ -1,9 +1,12 @@
 #include "sandbox/cgroup/cgroup.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -216,7 +219,47 @@ CgroupTree::CgroupTree(CgroupLayout layout) : layout_(std::move(layout)) {
   }
 }
 
+namespace {
+
+constexpr const char* kUsualRoot = "/sys/fs/cgroup";
+
+bool isWritableTree(const std::string& path, long magic) {
+  struct statfs fs {};
+  return ::statfs(path.c_str(), &fs) == 0 && fs.f_type == magic && (fs.f_flags & ST_RDONLY) == 0;
+}
+
+// Where nearly every host has them (cgroups(7)). mountinfo has a line for each router too, and all
+// of it is made for whoever reads it.
+std::optional<CgroupLayout> usualLayout() {
+  const std::string root = kUsualRoot;
+  CgroupLayout layout;
+  if (isWritableTree(root, CGROUP2_SUPER_MAGIC)) {
+    const std::string controllers = readFile(root + "/cgroup.controllers").value_or("");
+    const auto names = splitWords(controllers);
+    for (const std::string_view needed : {"memory", "pids"})
+      if (std::ranges::find(names, needed) == names.end()) return std::nullopt;
+    layout.version = CgroupLayout::Version::v2;
+    layout.unified = root;
+    return layout;
+  }
+  layout.version = CgroupLayout::Version::v1;
+  const auto take = [&](std::string& slot, const char* controller) {
+    const std::string path = fmt::format("{}/{}", root, controller);
+    if (isWritableTree(path, CGROUP_SUPER_MAGIC)) slot = path;
+    return !slot.empty();
+  };
+  for (const bool found : {take(layout.memory, "memory"), take(layout.pids, "pids"),
+                           take(layout.cpuset, "cpuset"), take(layout.freezer, "freezer")})
+    if (!found) return std::nullopt;
+  const std::string unified = root + "/unified";
+  if (isWritableTree(unified, CGROUP2_SUPER_MAGIC)) layout.unified = unified;
+  return layout;
+}
+
+}  // namespace
+
 Result<CgroupTree> CgroupTree::probe() {
+  if (auto usual = usualLayout()) return withLayout(*std::move(usual));
   ORRERY_TRY_ASSIGN(const std::string mountinfo, readFile("/proc/self/mountinfo", kMountinfoLimit));
   return withLayout(parseCgroupLayout(mountinfo));
 }

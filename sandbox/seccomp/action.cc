@@ -28,14 +28,15 @@ Result<SeccompAction> parseSeccompAction(std::string_view text) {
   if (text == "kill_process") return SeccompAction{Kind::killProcess, 0};
   if (text == "notify") return SeccompAction{Kind::notify, 0};
   if (text == "log") return SeccompAction{Kind::log, 0};
+  if (text == "absent") return SeccompAction{Kind::absent, 0};
   constexpr std::string_view kPrefix = "errno:";
   if (text.substr(0, kPrefix.size()) == kPrefix) {
     const std::string_view name = text.substr(kPrefix.size());
     if (const auto err = errnoByName(name)) return SeccompAction{Kind::errnoValue, *err};
     return error("unknown errno '{}'; expected a name such as EPERM or ENOSYS", name);
   }
-  return error("unknown action '{}'; expected allow, kill_process, errno:NAME, notify or log",
-               text);
+  return error(
+      "unknown action '{}'; expected allow, kill_process, errno:NAME, notify, log or absent", text);
 }
 
 std::string toString(const SeccompAction& action) {
@@ -44,6 +45,8 @@ std::string toString(const SeccompAction& action) {
       return "allow";
     case SeccompAction::Kind::log:
       return "log";
+    case SeccompAction::Kind::absent:
+      return "absent";
     case SeccompAction::Kind::notify:
       return "notify";
     case SeccompAction::Kind::killProcess:
@@ -61,6 +64,8 @@ std::uint32_t seccompReturn(const SeccompAction& action) {
       return SECCOMP_RET_ALLOW;
     case SeccompAction::Kind::log:
       return SECCOMP_RET_LOG;
+    case SeccompAction::Kind::absent:
+      return SECCOMP_RET_TRACE;
     case SeccompAction::Kind::notify:
       return SECCOMP_RET_USER_NOTIF;
     case SeccompAction::Kind::errnoValue:
@@ -78,6 +83,8 @@ SeccompAction seccompActionOf(std::uint32_t filterReturn) {
       return {Kind::allow, 0};
     case SECCOMP_RET_LOG:
       return {Kind::log, 0};
+    case SECCOMP_RET_TRACE:
+      return {Kind::absent, 0};
     case SECCOMP_RET_USER_NOTIF:
       return {Kind::notify, 0};
     case SECCOMP_RET_ERRNO:

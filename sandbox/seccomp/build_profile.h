@@ -18,7 +18,11 @@ struct BuiltProfile {
   std::vector<sock_filter> reporting;  // refusals go to a listener: reportingRefusals()
 };
 
-// Refuses what flatten(), compile(), checkProgram() and checkLaws() refuse.
+// The profile that the supervisor runs under, and with it all services.
+inline constexpr std::string_view kSupervisorProfile = "supervisor";
+
+// Refuses what flatten(), compile(), checkProgram() and checkLaws() refuse, and what is not within
+// the supervisor's profile, if the set has one.
 Result<BuiltProfile> buildProfile(const ProfileSet& set, std::string_view name,
                                   const FlattenOptions& options = {});
 

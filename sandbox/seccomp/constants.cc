@@ -4,16 +4,20 @@
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <linux/netlink.h>
+#include <linux/nsfs.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <iterator>
@@ -53,6 +57,8 @@ constexpr Constant kConstants[] = {
     ORRERY_CONSTANT(IPPROTO_UDP),
     ORRERY_CONSTANT(IPPROTO_ICMP),
     ORRERY_CONSTANT(NETLINK_ROUTE),
+    ORRERY_CONSTANT(NETLINK_NETFILTER),
+    ORRERY_CONSTANT(NETLINK_GENERIC),
     ORRERY_CONSTANT(SOL_SOCKET),
     ORRERY_CONSTANT(SO_ATTACH_FILTER),
     ORRERY_CONSTANT(SO_ATTACH_BPF),
@@ -61,6 +67,8 @@ constexpr Constant kConstants[] = {
     ORRERY_CONSTANT(SO_LOCK_FILTER),
     ORRERY_CONSTANT(SO_REUSEADDR),
     ORRERY_CONSTANT(SO_REUSEPORT),
+    ORRERY_CONSTANT(SO_BROADCAST),
+    ORRERY_CONSTANT(SO_BINDTODEVICE),
     ORRERY_CONSTANT(SO_KEEPALIVE),
     ORRERY_CONSTANT(SO_LINGER),
     ORRERY_CONSTANT(SO_SNDBUF),
@@ -171,6 +179,11 @@ constexpr Constant kConstants[] = {
     ORRERY_CONSTANT(TUNGETIFF),
     ORRERY_CONSTANT(TUNGETFEATURES),
     ORRERY_CONSTANT(TUNSETPERSIST),
+    ORRERY_CONSTANT(TUNSETOWNER),
+    ORRERY_CONSTANT(NS_GET_NSTYPE),
+    ORRERY_CONSTANT(SECCOMP_IOCTL_NOTIF_RECV),
+    ORRERY_CONSTANT(SECCOMP_IOCTL_NOTIF_SEND),
+    ORRERY_CONSTANT(SECCOMP_IOCTL_NOTIF_ID_VALID),
     // prctl(2), arch_prctl(2)
     ORRERY_CONSTANT(PR_SET_NAME),
     ORRERY_CONSTANT(PR_GET_NAME),
@@ -189,6 +202,9 @@ constexpr Constant kConstants[] = {
     ORRERY_CONSTANT(PR_SET_MM),
     ORRERY_CONSTANT(PR_SET_SECCOMP),
     ORRERY_CONSTANT(PR_SET_VMA),
+    ORRERY_CONSTANT(PR_SET_SECUREBITS),
+    ORRERY_CONSTANT(PR_GET_SECCOMP),
+    ORRERY_CONSTANT(PR_SCHED_CORE),
 #ifdef ARCH_SET_FS
     ORRERY_CONSTANT(ARCH_SET_FS),
 #else
@@ -198,6 +214,19 @@ constexpr Constant kConstants[] = {
     // getrlimit(2), getpriority(2)
     ORRERY_CONSTANT(RLIMIT_NOFILE),
     ORRERY_CONSTANT(PRIO_PROCESS),
+    // mount(2), umount2(2)
+    ORRERY_CONSTANT(MS_RDONLY),
+    ORRERY_CONSTANT(MS_NOSUID),
+    ORRERY_CONSTANT(MS_NODEV),
+    ORRERY_CONSTANT(MS_NOEXEC),
+    ORRERY_CONSTANT(MS_REC),
+    ORRERY_CONSTANT(MS_PRIVATE),
+    ORRERY_CONSTANT(MNT_DETACH),
+    // open(2), chmod(2), mknod(2)
+    ORRERY_CONSTANT(O_CREAT),
+    {"O_TMPFILE_BIT", 020000000},  // __O_TMPFILE of include/uapi/asm-generic/fcntl.h
+    ORRERY_CONSTANT(S_ISUID),
+    ORRERY_CONSTANT(S_ISGID),
 };
 #undef ORRERY_CONSTANT
 

@@ -202,6 +202,7 @@ Result<FlatProfile> Flattener::run(std::string_view name) {
   out_.name = std::string(name);
   out_.arch = options_.arch;
   out_.defaultAction = *leaf.defaultAction;
+  out_.laws = leaf.laws;
   for (const Profile* profile : order_) {
     ORRERY_TRY(addRules(*profile));
     out_.exceptions.insert(out_.exceptions.end(), profile->exceptions.begin(),

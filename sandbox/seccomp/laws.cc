@@ -3,7 +3,10 @@
 // the pattern or the profile looks at; arguments that nobody looks at stay 0.
 #include "sandbox/seccomp/laws.h"
 
+#include <fcntl.h>
 #include <linux/if_tun.h>
+#include <linux/keyctl.h>
+#include <linux/netlink.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
@@ -11,8 +14,10 @@
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <map>
@@ -52,6 +57,25 @@ constexpr SeccompLaw kLaws[] = {
     {"tunnels", "attaches to no tun or tap"},
     {"terminals", "takes over no terminal and types into none"},
     {"outliving", "cannot undo that it dies with its supervisor"},
+    {"set-id-files", "makes no file set-user-id or set-group-id"},
+};
+
+constexpr SeccompLaw kSupervisorLaws[] = {
+    {"namespaces", "enters network namespaces only, and makes none but a service's"},
+    {"mounts",
+     "moves, binds and remounts nothing by mount(2), and changes no root but by pivot_root"},
+    {"tracing", "looks into no other process; of descriptors it may take a listener's"},
+    {"kernel-code", "loads no code into the kernel and uses none of its most attacked interfaces"},
+    {"keyrings", "uses no kernel keyring but to leave the one that it has"},
+    {"machine", "administrates nothing of the machine: modules, kexec, clock, swap, ports"},
+    {"handles", "opens no file beside the checks of its path"},
+    {"code-from-data", "makes no memory executable that is or was writable"},
+    {"packet-sockets", "neither sees nor forges packets of others"},
+    {"socket-filters", "attaches no eBPF program to a socket, and none to a group of sockets"},
+    {"netlink-other", "speaks netlink about links, WireGuard and packet filters only"},
+    {"families", "opens sockets of AF_UNIX and AF_INET only"},
+    {"terminals", "takes over no terminal and types into none"},
+    {"set-id-files", "makes no file set-user-id or set-group-id"},
 };
 
 // (arg & mask) is one of the values, which lie inside of the mask.
@@ -135,6 +159,21 @@ std::vector<Pattern> devicePatterns() {
   };
 }
 
+// A mode is looked at only where a file may be made.
+std::vector<Pattern> filePatterns() {
+  std::vector<Pattern> out = {{"set-id-files", {"openat2"}, {}}};
+  constexpr std::uint64_t kTmpfile = 020000000;  // __O_TMPFILE
+  for (const std::uint64_t bit : {std::uint64_t{S_ISUID}, std::uint64_t{S_ISGID}}) {
+    out.push_back({"set-id-files", {"chmod", "fchmod", "creat", "mknod"}, {{1, bit, {bit}}}});
+    out.push_back({"set-id-files", {"fchmodat", "fchmodat2", "mknodat"}, {{2, bit, {bit}}}});
+    for (const std::uint64_t making : {std::uint64_t{O_CREAT}, kTmpfile}) {
+      out.push_back({"set-id-files", {"open"}, {{1, making, {making}}, {2, bit, {bit}}}});
+      out.push_back({"set-id-files", {"openat"}, {{2, making, {making}}, {3, bit, {bit}}}});
+    }
+  }
+  return out;
+}
+
 std::vector<Pattern> callPatterns() {
   return {
       {"mounts",
@@ -157,12 +196,71 @@ std::vector<Pattern> callPatterns() {
   };
 }
 
-std::vector<Pattern> allPatterns() {
+std::vector<Pattern> servicePatterns() {
   std::vector<Pattern> out;
-  for (auto part :
-       {namespacePatterns(), memoryPatterns(), socketPatterns(), devicePatterns(), callPatterns()})
+  for (auto part : {namespacePatterns(), memoryPatterns(), socketPatterns(), devicePatterns(),
+                    filePatterns(), callPatterns()})
     for (Pattern& p : part) out.push_back(std::move(p));
   return out;
+}
+
+std::vector<std::uint64_t> namespaceFlagsBut(std::uint64_t except) {
+  std::vector<std::uint64_t> out;
+  for (const std::uint64_t flag :
+       {std::uint64_t{CLONE_NEWNS}, std::uint64_t{CLONE_NEWCGROUP}, std::uint64_t{CLONE_NEWUTS},
+        std::uint64_t{CLONE_NEWIPC}, std::uint64_t{CLONE_NEWUSER}, std::uint64_t{CLONE_NEWPID},
+        std::uint64_t{CLONE_NEWNET}, std::uint64_t{CLONE_NEWTIME}})
+    if ((flag & except) == 0) out.push_back(flag);
+  return out;
+}
+
+// What holds for the supervisor in place of what is taken away by supervisorPatterns().
+std::vector<Pattern> supervisorsOwnPatterns() {
+  constexpr std::uint64_t kMade = CLONE_NEWCGROUP | CLONE_NEWTIME | CLONE_NEWUSER | CLONE_NEWNET;
+  std::vector<std::uint64_t> entered = namespaceFlagsBut(CLONE_NEWNET);
+  entered.push_back(0);  // whatever the descriptor is of
+  std::vector<std::uint64_t> keyOperations;
+  for (std::uint64_t operation = 0; operation <= KEYCTL_WATCH_KEY; ++operation)
+    if (operation != KEYCTL_JOIN_SESSION_KEYRING) keyOperations.push_back(operation);
+  std::vector<std::uint64_t> protocols;
+  for (std::uint64_t protocol = 1; protocol < 32; ++protocol)
+    if (protocol != NETLINK_GENERIC && protocol != NETLINK_NETFILTER) protocols.push_back(protocol);
+  std::vector<Pattern> out = {
+      {"namespaces", {"setns"}, {{1, kLow, entered}}},
+      {"mounts", {"chroot", "fspick"}, {}},
+      {"keyrings", {"add_key", "request_key"}, {}},
+      {"keyrings", {"keyctl"}, {{0, kLow, keyOperations}}},
+      {"netlink-other", {"socket"}, {{0, kLow, {AF_NETLINK}}, {2, kLow, protocols}}},
+      {"socket-filters",
+       {"setsockopt"},
+       {{1, kLow, {SOL_SOCKET}},
+        {2, kLow, {SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_CBPF, SO_ATTACH_REUSEPORT_EBPF}}}},
+  };
+  for (const std::uint64_t flag : namespaceFlagsBut(kMade))
+    out.push_back({"namespaces", {"unshare"}, {{0, flag, {flag}}}});
+  for (const std::uint64_t flag :
+       {std::uint64_t{MS_BIND}, std::uint64_t{MS_MOVE}, std::uint64_t{MS_REMOUNT}})
+    out.push_back({"mounts", {"mount"}, {{3, flag, {flag}}}});
+  return out;
+}
+
+std::vector<Pattern> supervisorPatterns() {
+  const std::set<std::string_view> replaced = {"mounts", "keyrings", "netlink-other",
+                                               "socket-filters"};
+  const std::set<std::string_view> without = {"netlink", "tunnels", "outliving"};
+  const std::set<std::string_view> needed = {"unshare",      "setns",       "clone3", "pidfd_getfd",
+                                             "memfd_create", "sethostname", "openat2"};
+  std::vector<Pattern> out = supervisorsOwnPatterns();
+  for (Pattern& p : servicePatterns()) {
+    if (replaced.contains(p.law) || without.contains(p.law)) continue;
+    std::erase_if(p.calls, [&](std::string_view call) { return needed.contains(call); });
+    if (!p.calls.empty()) out.push_back(std::move(p));
+  }
+  return out;
+}
+
+std::vector<Pattern> patternsOf(LawSet set) {
+  return set == LawSet::service ? servicePatterns() : supervisorPatterns();
 }
 
 const FlatCall* findCall(const FlatProfile& profile, int number) {
@@ -177,17 +275,46 @@ const Hostile* hostileOf(const Pattern& pattern, unsigned arg) {
   return nullptr;
 }
 
-// What to try for one argument: everything the profile compares with, made hostile.
-std::vector<std::uint64_t> candidates(const FlatCall* call, const Pattern& pattern, unsigned arg) {
-  std::set<std::uint64_t> base = {0};
+// What profiles compare one argument with.
+struct Compared {
+  std::set<std::uint64_t> values = {0};
   std::uint64_t masks = 0;
-  if (call != nullptr)
+
+  void add(const FlatCall* call, unsigned arg) {
+    if (call == nullptr) return;
     for (const FlatClause& clause : call->clauses)
       for (const SeccompCondition& c : clause.when) {
         if (c.arg != arg) continue;
         masks |= c.mask;
-        base.insert(c.values.begin(), c.values.end());
+        values.insert(c.values.begin(), c.values.end());
       }
+  }
+};
+
+// The product of all candidates must end: a user's profile can compare each argument with many
+// values.
+Status checkCountable(const FlatProfile& profile) {
+  constexpr std::size_t kMostTried = 1 << 20;  // arguments of one call
+  for (const FlatCall& call : profile.calls) {
+    std::size_t product = 1;
+    for (unsigned arg = 0; arg < Args{}.size(); ++arg) {
+      Compared compared;
+      compared.add(&call, arg);
+      if (compared.masks != 0) product *= 3 * compared.values.size();
+      if (product > kMostTried)
+        return error(
+            "seccomp profile '{}': '{}' has too many combinations of arguments to be judged",
+            profile.name, call.name);
+    }
+  }
+  return {};
+}
+
+// What to try for one argument: everything the profile compares with, made hostile.
+std::vector<std::uint64_t> candidates(const Compared& compared, const Pattern& pattern,
+                                      unsigned arg) {
+  const std::set<std::uint64_t>& base = compared.values;
+  const std::uint64_t masks = compared.masks;
   const Hostile* hostile = hostileOf(pattern, arg);
   if (hostile == nullptr && masks == 0) return {0};
   std::set<std::uint64_t> out;
@@ -203,16 +330,25 @@ std::vector<std::uint64_t> candidates(const FlatCall* call, const Pattern& patte
   return {out.begin(), out.end()};
 }
 
-// The first arguments of the product that the program lets through.
+bool letsThrough(const CheckedProgram& program, const seccomp_data& data) {
+  const SeccompAction::Kind kind = seccompActionOf(program.run(data)).kind;
+  return kind == SeccompAction::Kind::allow || kind == SeccompAction::Kind::log;
+}
+
+// The first arguments of the product that the program lets through, and another does not.
 class Search {
  public:
   Search(const CheckedProgram& program, SeccompArch arch, int number) : program_(program) {
     data_.arch = auditArch(arch);
     data_.nr = number;
   }
-  bool run(const FlatCall* call, const Pattern& pattern) {
-    for (unsigned arg = 0; arg < pools_.size(); ++arg)
-      pools_.at(arg) = candidates(call, pattern, arg);
+  void butNot(const CheckedProgram& other) { other_ = &other; }
+  bool run(const std::vector<const FlatCall*>& calls, const Pattern& pattern) {
+    for (unsigned arg = 0; arg < pools_.size(); ++arg) {
+      Compared compared;
+      for (const FlatCall* call : calls) compared.add(call, arg);
+      pools_.at(arg) = candidates(compared, pattern, arg);
+    }
     return from(0);
   }
   Args args() const {
@@ -223,10 +359,8 @@ class Search {
 
  private:
   bool from(unsigned arg) {
-    if (arg == pools_.size()) {
-      const SeccompAction::Kind kind = seccompActionOf(program_.run(data_)).kind;
-      return kind == SeccompAction::Kind::allow || kind == SeccompAction::Kind::log;
-    }
+    if (arg == pools_.size())
+      return letsThrough(program_, data_) && (other_ == nullptr || !letsThrough(*other_, data_));
     for (const std::uint64_t value : pools_.at(arg)) {
       data_.args[arg] = value;
       if (from(arg + 1)) return true;
@@ -235,6 +369,7 @@ class Search {
   }
 
   const CheckedProgram& program_;
+  const CheckedProgram* other_ = nullptr;
   seccomp_data data_{};
   std::array<std::vector<std::uint64_t>, 6> pools_;
 };
@@ -244,12 +379,13 @@ std::string place(const SeccompException& e) {
 }
 
 Status checkExceptions(const FlatProfile& profile, const std::vector<LawBreach>& breaches) {
+  const std::span<const SeccompLaw> laws = seccompLaws(profile.laws);
   std::set<std::string> seen;
   for (const SeccompException& e : profile.exceptions) {
-    if (std::none_of(std::begin(kLaws), std::end(kLaws),
+    if (std::none_of(laws.begin(), laws.end(),
                      [&](const SeccompLaw& law) { return law.name == e.law; })) {
       std::vector<std::string> names;
-      for (const SeccompLaw& law : kLaws) names.emplace_back(law.name);
+      for (const SeccompLaw& law : laws) names.emplace_back(law.name);
       return error("{}: there is no law '{}'; there are: {}", place(e), e.law, join(names, ", "));
     }
     if (!seen.insert(e.law).second)
@@ -264,7 +400,8 @@ Status checkExceptions(const FlatProfile& profile, const std::vector<LawBreach>&
 
 }  // namespace
 
-std::span<const SeccompLaw> seccompLaws() {
+std::span<const SeccompLaw> seccompLaws(LawSet set) {
+  if (set == LawSet::supervisor) return kSupervisorLaws;
   return kLaws;
 }
 
@@ -273,12 +410,12 @@ std::vector<LawBreach> lawBreaches(const FlatProfile& profile,
   std::map<std::pair<std::string_view, std::string>, LawBreach> found;
   const auto checked = CheckedProgram::of(program);
   if (!checked) return {};  // it kills every call
-  for (const Pattern& pattern : allPatterns())
+  for (const Pattern& pattern : patternsOf(profile.laws))
     for (const std::string_view name : pattern.calls) {
       const auto number = syscallNumber(profile.arch, name);
       if (!number) continue;
       Search search(*checked, profile.arch, *number);
-      if (search.run(findCall(profile, *number), pattern))
+      if (search.run({findCall(profile, *number)}, pattern))
         found.try_emplace({pattern.law, std::string(name)},
                           LawBreach{pattern.law, std::string(name), search.args()});
     }
@@ -288,6 +425,7 @@ std::vector<LawBreach> lawBreaches(const FlatProfile& profile,
 }
 
 Status checkLaws(const FlatProfile& profile, std::span<const sock_filter> program) {
+  ORRERY_TRY(checkCountable(profile));
   const std::vector<LawBreach> breaches = lawBreaches(profile, program);
   ORRERY_TRY(checkExceptions(profile, breaches));
   for (const LawBreach& b : breaches) {
@@ -300,6 +438,22 @@ Status checkLaws(const FlatProfile& profile, std::span<const sock_filter> progra
         "state "
         "an [[exception]] with its reason",
         profile.name, b.law, toText(decodeCall(profile.arch, number.value_or(-1), b.args)));
+  }
+  return {};
+}
+
+Status checkWithin(const JudgedProfile& inner, const JudgedProfile& outer) {
+  ORRERY_TRY_ASSIGN(const CheckedProgram narrow, CheckedProgram::of(inner.program));
+  ORRERY_TRY_ASSIGN(const CheckedProgram wide, CheckedProgram::of(outer.program));
+  for (const FlatCall& call : inner.flat.calls) {
+    Search search(narrow, inner.flat.arch, call.number);
+    search.butNot(wide);
+    if (search.run({&call, findCall(outer.flat, call.number)}, Pattern{}))
+      return error(
+          "seccomp profile '{}' lets {} through, which '{}' refuses to all that runs under "
+          "it",
+          inner.flat.name, toText(decodeCall(inner.flat.arch, call.number, search.args())),
+          outer.flat.name);
   }
   return {};
 }

@@ -7,6 +7,7 @@
 //   schema  = 1
 //   extends = ["base", "net-common"]     # parents first; a child can only add, never take back
 //   default = "errno:EPERM"              # a file without one is a part, not a profile
+//   laws    = "service"                  # which of laws.h it is held against; this is the default
 //   [measured]                           # how often it makes which call, and how that was seen
 //   source = "strace -f -c of a transfer of 5 MB"
 //   calls  = { read = 3629, ioctl = 239 }
@@ -17,13 +18,19 @@
 //   calls  = ["socket"]
 //   when   = [{ arg = 0, in = ["AF_INET", "AF_UNIX"] },                 # all must hold
 //             { arg = 1, masked = "SOCK_TYPE_MASK", eq = "SOCK_STREAM" }]
-//   action = "allow"                     # the default; kill_process, errno:NAME, notify, log
-//   why    = "listens for DNS and DHCP"  # mandatory
+//   action = "allow"                     # the default; kill_process, errno:NAME, notify, log,
+//   absent why    = "listens for DNS and DHCP"  # mandatory
 //
 // Matchers, one per condition: `eq` (a value), `in` (one of), `none_of` (none of these bits),
 // `only` (no bits but these). `masked = M` looks only at the bits of M and goes with `eq` or `in`.
 // `width` is 32 (default: the kernel takes int arguments from the lower half, so a dirty upper half
 // must not matter) or 64. A value is a number or names of constants.h joined by '|'.
+//
+// `absent` is for the filter of a process that starts others which have a filter of their own: the
+// call fails with ENOSYS, but any refusal of a filter that was added later counts more, even one
+// that only tells a listener. The kernel takes the strictest answer of all filters (seccomp(2)),
+// and this is the mildest refusal: SECCOMP_RET_TRACE, with nobody who traces. So what such a
+// process's children may not do is refused to them here, and told there.
 //
 // Rules of one call are tried parents first, in the order of the text; the first that matches
 // decides. Rules of one call that could match the same arguments with different actions are
@@ -48,12 +55,12 @@ namespace orrery {
 inline constexpr std::size_t kMaxProfileText = std::size_t{64} * 1024;  // bytes
 
 struct SeccompAction {
-  enum class Kind { allow, log, notify, errnoValue, killProcess };
+  enum class Kind { allow, log, absent, notify, errnoValue, killProcess };
   Kind kind = Kind::allow;
   std::uint16_t err = 0;  // for Kind::errnoValue: 1..4095
   friend bool operator==(const SeccompAction&, const SeccompAction&) = default;
 };
-// "allow", "kill_process", "notify", "log", "errno:EPERM".
+// "allow", "kill_process", "notify", "log", "absent", "errno:EPERM".
 Result<SeccompAction> parseSeccompAction(std::string_view text);
 std::string toString(const SeccompAction& action);
 // The filter's return value, SECCOMP_RET_* of seccomp(2).
@@ -91,10 +98,14 @@ struct SeccompException {
   std::size_t line = 0;  // and where
 };
 
+// Which laws of laws.h hold: for what runs in a sandbox, or for the supervisor, who makes them.
+enum class LawSet { service, supervisor };
+
 struct Profile {
   std::string name;
   std::vector<std::string> extends;
   std::optional<SeccompAction> defaultAction;
+  LawSet laws = LawSet::service;
   SeccompMeasured measured;
   std::vector<SeccompException> exceptions;
   std::vector<SeccompRule> rules;
@@ -127,6 +138,7 @@ struct FlatProfile {
   std::string name;
   SeccompArch arch = SeccompArch::x86_64;
   SeccompAction defaultAction;
+  LawSet laws = LawSet::service;
   std::vector<FlatCall> calls;  // by number, ascending
   // Numbers of the calls to test first, the most frequent first. Only calls whose arguments decide
   // and that are at least 1 % of what was measured: since Linux 5.11 the kernel keeps a bitmap of

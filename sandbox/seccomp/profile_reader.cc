@@ -282,7 +282,8 @@ Result<std::vector<SeccompException>> Reader::exceptions(const toml::value& v) c
 }
 
 Result<Profile> Reader::read(const toml::value& root) {
-  ORRERY_TRY(checkKeys(root, {"schema", "extends", "default", "measured", "exception", "rule"}));
+  ORRERY_TRY(
+      checkKeys(root, {"schema", "extends", "default", "laws", "measured", "exception", "rule"}));
   const auto& table = root.as_table();
   if (!root.contains("schema")) return at(root, "'schema = 1' is missing");
   ORRERY_TRY_ASSIGN(const std::int64_t schema, number(table.at("schema"), "schema"));
@@ -303,6 +304,12 @@ Result<Profile> Reader::read(const toml::value& root) {
     if (fallback.kind == SeccompAction::Kind::allow)
       return at(table.at("default"), "a default of 'allow' makes no sandbox");
     out.defaultAction = fallback;
+  }
+  if (root.contains("laws")) {
+    ORRERY_TRY_ASSIGN(const std::string laws, text(table.at("laws"), "laws"));
+    if (laws != "service" && laws != "supervisor")
+      return at(table.at("laws"), "'laws' is 'service' or 'supervisor', not '{}'", laws);
+    if (laws == "supervisor") out.laws = LawSet::supervisor;
   }
   if (!root.contains("rule")) return out;
   const toml::value& rules = table.at("rule");

@@ -7,6 +7,7 @@ orrery_fuzz_target(definitions DEPS orrery::routers_spec
   SEEDS golden/definitions/bad golden/definitions/good golden/definitions/files)
 orrery_fuzz_target(dns DEPS orrery::runtime_tproxy)
 orrery_fuzz_target(egress DEPS orrery::routers_egress)
+orrery_fuzz_target(filter DEPS orrery::netns_pcap orrery::routers_spec)
 orrery_fuzz_target(journal DEPS orrery::runtime_engine)
 orrery_fuzz_target(netlink DEPS orrery::netns_link orrery::netns_route orrery::netns_neigh
   orrery::netns_observe orrery::netns_wireguard)

@@ -25,9 +25,21 @@ inline constexpr std::array<const char*, kColumns> kColumnNames = {
 
 struct Attempt {
   const char* name;
-  // "ok", the errno of the refusal, or the signal that ended it.
+  // The system call that the supervisor is told of where the filter refuses it; "a|b": one of
+  // these, by profile. "": never.
+  std::string_view call;
+  // "ok", the errno of the refusal, or the signal that ended it. With '~' before it the supervisor
+  // is not told: another wall refuses, or the filter itself by an errno that its profile names,
+  // which programs know how to take.
   std::array<std::string_view, kColumns> expected;
 };
+constexpr std::string_view resultOf(std::string_view cell) {
+  return cell.substr(0, 1) == "~" ? cell.substr(1) : cell;
+}
+// Columns with a filter only.
+constexpr bool isTold(std::string_view cell) {
+  return cell != "ok" && cell.substr(0, 1) != "~";
+}
 
 inline constexpr Attempt kAttempts[] = {
 #include "tests/hostile/attempts.inc"

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "runtime/control/events.h"
 #include "sandbox/base/file.h"
 #include "tests/hostile/house.h"
 
@@ -73,9 +74,9 @@ TEST_F(Hostile, FloodsStopNobody) {
     ASSERT_TRUE(awaitLog(victim, "done ."));
   }
   for (const Victim& victim : victims()) nudge(victim);
-  constexpr int kRounds = 15;                  // long enough for every buffer to be full
-#ifdef __SANITIZE_ADDRESS__  // which keeps 256 MiB of what is freed, and the shadow of all
-  constexpr std::uint64_t kEnough = 1 << 20;   // KiB
+  constexpr int kRounds = 15;  // long enough for every buffer to be full
+#ifdef __SANITIZE_ADDRESS__    // which keeps 256 MiB of what is freed, and the shadow of all
+  constexpr std::uint64_t kEnough = 1 << 20;  // KiB
 #else
   constexpr std::uint64_t kEnough = 64 << 10;
 #endif
@@ -87,6 +88,17 @@ TEST_F(Hostile, FloodsStopNobody) {
     expectNeighbourServes();
     if (HasFailure()) return;
   }
+  // Of the one that floods its log its supervisor has said so, once.
+  const std::string events = must(readFile(RouterPaths(victims()[0].router).events, 4 << 20));
+  int floods = 0;
+  for (const std::string_view line : split(events, '\n')) {
+    if (line.empty()) continue;
+    const Event event = must(parseEvent(line));
+    if (event.name != "log-flood") continue;
+    ++floods;
+    EXPECT_EQ(event.service, "dnsmasq");
+  }
+  EXPECT_EQ(floods, 1);
   for (const Victim& victim : victims()) {
     struct stat log {};
     ASSERT_EQ(::stat(logPath(victim).c_str(), &log), 0);

@@ -94,7 +94,7 @@ void tryInChild(const char* name) {
 // `deadly`: also those that end the process, where a child can make them.
 void tryAll(Column column, bool deadly) {
   for (const Attempt& attempt : kAttempts) {
-    const bool ends = attempt.expected[column].substr(0, 3) == "SIG";
+    const bool ends = resultOf(attempt.expected[column]).substr(0, 3) == "SIG";
     if (ends && !(deadly && canFork(column))) continue;
     if (canFork(column))
       tryInChild(attempt.name);

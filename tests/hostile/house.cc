@@ -4,8 +4,12 @@
 #include <sys/mount.h>
 #include <sys/resource.h>
 
+#include <algorithm>
+#include <set>
+
 #include "netns/namespace/netns.h"
 #include "runtime/control/state.h"
+#include "sandbox/seccomp/bpf_eval.h"
 #include "sandbox/seccomp/embedded.h"
 #include "sandbox/seccomp/notify.h"
 
@@ -110,16 +114,78 @@ std::vector<int> giftsOf(ServiceKind kind) {
   return {};
 }
 
-// As the supervisor answers what it does not know, until the process has ended.
-void refuseCalls(SandboxedChild& child) {
-  const SeccompListener listener = must(SeccompListener::open(std::move(child.seccompListener)));
-  for (;;) {
-    pollfd ready[] = {{listener.fd(), POLLIN, 0}, {child.pidfd.get(), POLLIN, 0}};
-    if (::poll(ready, 2, -1) < 0 || (ready[0].revents & POLLIN) == 0) return;
-    const auto pending = must(listener.receive());
-    if (pending) (void)must(listener.answerError(pending->id, EPERM));
+// The supervisor's part: answers what the filter hands over, by the profile, and keeps what it was
+// told and what the program said in the order in which they came.
+class Listening {
+ public:
+  Listening(SandboxedChild& child, const UniqueFd& output, std::span<const sock_filter> profile)
+      : child_(child), output_(output), profile_(profile) {
+    if (child.seccompListener)
+      listener_.emplace(must(SeccompListener::open(std::move(child.seccompListener))));
+    must(setNonBlocking(output.get()));
   }
-}
+
+  // Until the program has ended, and all that could write has.
+  Jail::End run() {
+    bool listening = listener_.has_value();
+    for (bool open = true; open;) {
+      pollfd ready[] = {{output_.get(), POLLIN, 0}, {listening ? listener_->fd() : -1, POLLIN, 0}};
+      if (::poll(ready, 2, -1) < 0) throw std::runtime_error("poll");
+      // What it said before the call that waits now.
+      open = drain();
+      if ((ready[1].revents & POLLIN) != 0) answer();
+      listening = listening && (ready[1].revents & POLLHUP) == 0;
+    }
+    end_.how = toText(must(waitExit(child_.pidfd)));
+    return std::move(end_);
+  }
+
+ private:
+  static Status setNonBlocking(int fd) {
+    if (::fcntl(fd, F_SETFL, O_NONBLOCK) != 0) return sysError(errno, "set flags");
+    return {};
+  }
+
+  bool drain() {
+    char text[4096];
+    ssize_t n = 0;
+    while ((n = ::read(output_.get(), text, sizeof text)) > 0)
+      end_.output.append(text, static_cast<std::size_t>(n));
+    const bool open = n < 0 && errno == EAGAIN;
+    std::size_t newline = 0;
+    while ((newline = end_.output.find('\n', seen_)) != std::string::npos) {
+      const auto words = splitWords(std::string_view(end_.output).substr(seen_, newline - seen_));
+      seen_ = newline + 1;
+      if (words.size() < 2 || words[0] != "try") continue;
+      for (; attributed_ < end_.told.size(); ++attributed_)
+        end_.told[attributed_].attempt = std::string(words[1]);
+    }
+    return open;
+  }
+
+  void answer() {
+    const auto pending = must(listener_->receive());
+    if (!pending) return;
+    const DecodedCall text = decode(*pending);
+    const SeccompAction verdict = seccompActionOf(evaluate(profile_, dataOf(*pending)));
+    const bool kill = verdict.kind == SeccompAction::Kind::killProcess;
+    end_.told.push_back({"", text.name, text.arguments, kill});
+    if (kill) {
+      (void)::kill(pending->pid, SIGKILL);
+      return;
+    }
+    const bool named = verdict.kind == SeccompAction::Kind::errnoValue;
+    (void)must(listener_->answerError(pending->id, named ? verdict.err : EPERM));
+  }
+
+  SandboxedChild& child_;
+  const UniqueFd& output_;
+  std::span<const sock_filter> profile_;
+  std::optional<SeccompListener> listener_;
+  Jail::End end_;
+  std::size_t seen_ = 0;        // bytes of the output
+  std::size_t attributed_ = 0;  // told calls whose attempt is known
+};
 
 std::uint32_t idBaseOf(const RouterId& router) {
   return kFirstId + must(readPlacement(router)).idSlot * kIdsPerRouter;
@@ -144,7 +210,7 @@ std::vector<std::string> unexpected(const Outcomes& outcomes, hostile::Column co
   std::vector<std::string> lines;
   for (const hostile::Attempt& attempt : hostile::kAttempts) {
     const auto found = outcomes.find(attempt.name);
-    const std::string_view wanted = attempt.expected[column];
+    const std::string_view wanted = hostile::resultOf(attempt.expected[column]);
     // Not of this kernel, it says nothing about a wall; another kernel may have it.
     const bool possible = attempt.expected[hostile::kFree] == "ok";
     if (column >= hostile::kNoFilter && !possible) continue;
@@ -156,15 +222,47 @@ std::vector<std::string> unexpected(const Outcomes& outcomes, hostile::Column co
   return lines;
 }
 
+namespace {
+
+void addToTable(const std::string& text) {
+  const char* path = std::getenv("ORRERY_HOSTILE_TABLE");
+  if (path == nullptr) return;
+  const UniqueFd file = must(openFile(path, O_WRONLY | O_CREAT | O_APPEND, 0644));
+  must(writeAll(file.get(), text));
+}
+
+}  // namespace
+
 void expectTable(const Outcomes& outcomes, hostile::Column column) {
-  if (const char* path = std::getenv("ORRERY_HOSTILE_TABLE")) {
-    std::string text;
-    for (const auto& [name, result] : outcomes)
-      text += fmt::format("{} {} {}\n", static_cast<std::size_t>(column), name, result);
-    const UniqueFd file = must(openFile(path, O_WRONLY | O_CREAT | O_APPEND, 0644));
-    must(writeAll(file.get(), text));
-  }
+  std::string text;
+  for (const auto& [name, result] : outcomes)
+    text += fmt::format("{} {} {}\n", static_cast<std::size_t>(column), name, result);
+  addToTable(text);
   for (const std::string& line : unexpected(outcomes, column)) ADD_FAILURE() << line;
+}
+
+void expectTold(const std::vector<ToldCall>& told, const Outcomes& outcomes,
+                hostile::Column column) {
+  std::map<std::string, std::set<std::string>> calls;
+  for (const ToldCall& one : told) {
+    calls[one.attempt].insert(one.call);
+    EXPECT_NE(one.arguments.find_first_not_of(" ,"), std::string::npos) << one.call;
+  }
+  for (const hostile::Attempt& attempt : hostile::kAttempts) {
+    const std::set<std::string>& seen = calls[attempt.name];
+    for (const std::string& call : seen)
+      addToTable(
+          fmt::format("{} {} told:{}\n", static_cast<std::size_t>(column), attempt.name, call));
+    const std::string_view cell = attempt.expected[column];
+    if (!outcomes.contains(attempt.name) || cell == "ok") continue;
+    const auto names = split(attempt.call, '|');
+    const bool named = std::any_of(names.begin(), names.end(), [&](std::string_view name) {
+      return seen.contains(std::string(name));
+    });
+    EXPECT_EQ(hostile::isTold(cell), named)
+        << hostile::kColumnNames[column] << " " << attempt.name << ": told of "
+        << join({seen.begin(), seen.end()}, ", ") << " in place of " << attempt.call;
+  }
 }
 
 UniqueFd listenAt(const std::string& name, const std::string& netns) {
@@ -218,7 +316,7 @@ Jail::End Jail::run(const std::vector<std::string>& arguments, bool filtered) {
   if (::getrlimit(RLIMIT_NOFILE, &files) == 0)
     sandbox.limits.openFiles = std::min<std::uint64_t>(sandbox.limits.openFiles, files.rlim_max);
   sandbox.argv.insert(sandbox.argv.end(), arguments.begin(), arguments.end());
-  const auto filter = must(embeddedProfile(sandbox.seccomp));
+  const auto profile = must(embeddedProfile(sandbox.seccomp));
   std::optional<NetnsFd> netns;
   if (service_.netns) netns = must(openNetns(*service_.netns));
   int ends[2];
@@ -230,8 +328,8 @@ Jail::End Jail::run(const std::vector<std::string>& arguments, bool filtered) {
   SpawnRequest request{.spec = sandbox};
   request.netns = netns ? &*netns : nullptr;
   if (filtered) {
-    request.filter = filter;
-    request.wantSeccompListener = service_.listensForViolations;
+    request.filter = must(embeddedReportingProfile(sandbox.seccomp));
+    request.wantSeccompListener = true;
   }
   request.cgroups = &cgroups_;
   request.landlock = true;
@@ -239,11 +337,7 @@ Jail::End Jail::run(const std::vector<std::string>& arguments, bool filtered) {
   for (const int number : giftsOf(service_.kind)) request.fds.emplace_back(null.get(), number);
   SandboxedChild child = must(spawnSandboxed(request));
   writer.reset();
-  End end;
-  if (child.seccompListener) refuseCalls(child);
-  end.output = must(readAll(reader.get()));
-  end.how = toText(must(waitExit(child.pidfd)));
-  return end;
+  return Listening(child, reader, profile).run();
 }
 
 void Hostile::SetUp() {

@@ -29,6 +29,18 @@ std::vector<std::string> unexpected(const Outcomes& outcomes, hostile::Column co
 // too, "COLUMN ATTEMPT OUTCOME": to make the table anew after a change (mktable.py).
 void expectTable(const Outcomes& outcomes, hostile::Column column);
 
+// A call that the filter handed to the listener.
+struct ToldCall {
+  std::string attempt;  // during which it was made
+  std::string call;
+  std::string arguments;  // as events show them
+  bool killed = false;
+};
+// That the supervisor is told of what its filter refuses, and of nothing else. ORRERY_HOSTILE_TABLE
+// as above: "COLUMN ATTEMPT told:CALL".
+void expectTold(const std::vector<ToldCall>& told, const Outcomes& outcomes,
+                hostile::Column column);
+
 // A listening unix socket; a name that starts with a zero byte is abstract.
 UniqueFd listenAt(const std::string& name, const std::string& netns = "");
 
@@ -59,8 +71,11 @@ class Jail {
   struct End {
     std::string output;
     std::string how;  // toText(ExitStatus)
+    std::vector<ToldCall> told;
   };
-  // Starts the program with other arguments, as the supervisor would, and waits for its end.
+  // Starts the program with other arguments, as the supervisor would, and waits for its end. What
+  // its profile kills for is killed for: the process that made the call, which is all of the
+  // service where that cannot fork.
   End run(const std::vector<std::string>& arguments, bool filtered = true);
   const ServiceSpec& service() const { return service_; }
 

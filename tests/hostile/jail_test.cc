@@ -1,5 +1,6 @@
 // Every attempt of the table, alone, in the very sandbox of every kind of service: its namespaces,
-// its ids, its root, its cgroup, its filter.
+// its ids, its root, its cgroup, its filter; and of each that the filter refuses, that the listener
+// is told.
 #include <sys/mount.h>
 #include <sys/wait.h>
 
@@ -10,20 +11,37 @@ namespace {
 
 using hostile::Column;
 
+struct Seen {
+  Outcomes outcomes;
+  std::vector<ToldCall> told;
+};
+
+// Told to the supervisor, which kills: what the filter would do by SIGSYS.
+void nameKills(Seen& seen) {
+  for (const ToldCall& call : seen.told)
+    if (call.killed) seen.outcomes[call.attempt] = "SIGSYS";
+}
+
 // What it survives in one life, and a life for each attempt that ends it.
-Outcomes outcomesOf(Jail& jail, Column column, bool filtered) {
-  Outcomes found =
-      outcomesIn(jail.run({"all", std::to_string(static_cast<int>(column))}, filtered).output);
+Seen seenIn(Jail& jail, Column column, bool filtered) {
+  Jail::End all = jail.run({"all", std::to_string(static_cast<int>(column))}, filtered);
+  Seen seen{outcomesIn(all.output), std::move(all.told)};
+  Outcomes& found = seen.outcomes;
   for (const hostile::Attempt& attempt : hostile::kAttempts) {
     if (found.contains(attempt.name)) continue;
-    const Jail::End end = jail.run({"try", attempt.name}, filtered);
+    Jail::End end = jail.run({"try", attempt.name}, filtered);
     found.merge(outcomesIn(end.output));
+    for (ToldCall& call : end.told) {
+      call.attempt = attempt.name;
+      seen.told.push_back(std::move(call));
+    }
     constexpr std::string_view kKilled = "killed by ";
     if (!end.how.starts_with(kKilled)) continue;
     const std::size_t at = kKilled.size();
     found[attempt.name] = end.how.substr(at, end.how.find(' ', at) - at);
   }
-  return found;
+  nameKills(seen);
+  return seen;
 }
 
 TEST_F(Hostile, EveryAttemptInTheSandboxOfEveryService) {
@@ -32,7 +50,9 @@ TEST_F(Hostile, EveryAttemptInTheSandboxOfEveryService) {
   all.push_back(leaseHelper());
   for (const Victim& victim : all) {
     Jail jail(victim);
-    expectTable(outcomesOf(jail, victim.column, true), victim.column);
+    const Seen seen = seenIn(jail, victim.column, true);
+    expectTable(seen.outcomes, victim.column);
+    expectTold(seen.told, seen.outcomes, victim.column);
   }
   expectNeighbourServes();
 }
@@ -41,7 +61,7 @@ TEST_F(Hostile, EveryAttemptInTheSandboxOfEveryService) {
 TEST_F(Hostile, EveryAttemptWithoutTheFilter) {
   spawnVictims();
   Jail jail(victims()[3]);
-  expectTable(outcomesOf(jail, hostile::kNoFilter, false), hostile::kNoFilter);
+  expectTable(seenIn(jail, hostile::kNoFilter, false).outcomes, hostile::kNoFilter);
   expectNeighbourServes();
 }
 

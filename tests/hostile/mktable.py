@@ -28,23 +28,37 @@ def attempts(group: str) -> list[str]:
     return re.findall(r'\{"([^"]+)", ', text[text.index("kTries[] = {") :])
 
 
-def row(name: str, seen: dict[int, str]) -> str:
-    cells = [f'"{seen.get(i, "?")}"' for i in range(len(_COLUMNS))]
-    padded = "".join(f"{cell}, ".ljust(14) for cell in cells[:-1]) + cells[-1]
-    return "{" + f'"{name}", '.ljust(22) + "{" + padded + "}},"
+_FILTERED = 7  # columns, the first ones
+
+
+def row(name: str, seen: dict[int, str], told: dict[int, set[str]]) -> str:
+    calls = "|".join(sorted(set().union(*(told.get(i, set()) for i in range(_FILTERED)))))
+
+    def cell(i: int) -> str:
+        outcome = seen.get(i, "?")
+        untold = i < _FILTERED and outcome != "ok" and not told.get(i)
+        return f'"~{outcome}"' if untold else f'"{outcome}"'
+
+    cells = [cell(i) for i in range(len(_COLUMNS))]
+    padded = "".join(f"{cell}, ".ljust(15) for cell in cells[:-1]) + cells[-1]
+    return "{" + f'"{name}", '.ljust(22) + f'"{calls}", '.ljust(22) + "{" + padded + "}},"
 
 
 def main(path: str) -> None:
     seen: dict[str, dict[int, str]] = {}
+    told: dict[str, dict[int, set[str]]] = {}
     for line in Path(path).read_text().splitlines():
         column, name, outcome = line.split()
-        seen.setdefault(name, {})[int(column)] = outcome
+        if outcome.startswith("told:"):
+            told.setdefault(name, {}).setdefault(int(column), set()).add(outcome[5:])
+        else:
+            seen.setdefault(name, {})[int(column)] = outcome
     table = _HERE / "attempts.inc"
     head = table.read_text().split("\n// --- ")[0].rstrip()
     lines = [head]
     for group, title in _GROUPS.items():
-        lines += ["", f"// --- {title} ---", ("//".ljust(24) + "".join(c.ljust(14) for c in _COLUMNS)).rstrip()]
-        lines += [row(name, seen.get(name, {})) for name in attempts(group)]
+        lines += ["", f"// --- {title} ---", ("//".ljust(24) + "told of".ljust(22) + "".join(c.ljust(15) for c in _COLUMNS)).rstrip()]
+        lines += [row(name, seen.get(name, {}), told.get(name, {})) for name in attempts(group)]
     table.write_text("\n".join(lines) + "\n")
 
 

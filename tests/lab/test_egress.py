@@ -4,11 +4,17 @@ and the servers see the right address."""
 from __future__ import annotations
 
 import ipaddress
+import os
+import re
+import signal
+import socket
 import unittest
 from typing import Callable
 
+from lab import linux
 from lab.client import Client, Lease
 from lab.definitions import LAN_ADDRESSES, LEASE_SECONDS
+from lab.held import Held
 from lab.linux import LabError
 from support import MEGABYTES_20, MEGABYTES_100, ProductTest, attempt
 
@@ -126,6 +132,43 @@ class Egress(ProductTest):
                     client.dig("page.lab", server="203.0.113.253")
 
         self.each(check)
+
+    # --- another exit -------------------------------------------------------------------------------
+
+    def test_newnym_cuts_what_is_open_and_takes_another_circuit(self) -> None:
+        client, _ = self.client("newnym", "star0")
+        held = self.held_by_tor(client)
+        (before,) = self.streams().values()
+        self.product.request("star0", "newnym")
+        held.hear_reset(20)
+        linux.wait_until("tor has no stream", lambda: not self.streams())
+        self.held_by_tor(client)
+        (after,) = self.streams().values()
+        self.assertNotEqual(after, before)
+
+    def test_tor_dies(self) -> None:
+        client, _ = self.client("held", "star0")
+        held = self.held_by_tor(client)
+        os.kill(self.product.processes()["star0/tor"], signal.SIGKILL)
+        held.wait_for_reset(20)
+        self.product.wait_ready("star0", 60)
+
+    def held_by_tor(self, client: Client) -> Held:
+        """A connection that the server has heard of: tproxy takes a client's before tor has its circuit."""
+        held = attempt(lambda: Held(client, self.facts["http"]["address"]), tries=3)
+        self.addCleanup(held.__exit__)
+        linux.wait_until("tor's stream", self.streams)
+        return held
+
+    def streams(self) -> dict[str, str]:
+        """Of tor's that have reached their server: to the circuit that each is on (control-spec, stream-status)."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            sock.settimeout(10)
+            sock.connect("/run/orrery/network0/star0/tor/control/control")
+            sock.sendall(b"AUTHENTICATE\r\nGETINFO stream-status\r\nQUIT\r\n")
+            with sock.makefile("r") as lines:
+                found = re.findall(r"^(?:250-stream-status=)?(\d+) SUCCEEDED (\d+) ", lines.read(), re.MULTILINE)
+        return dict(found)
 
     # --- much ---------------------------------------------------------------------------------------
 

@@ -200,6 +200,11 @@ class Lifecycle(ProductTest):
                 self.product.destroy_all()
                 self.assert_unchanged()
 
+    def test_spawn_killed_before_it_wrote_anything_down(self) -> None:
+        os.makedirs("/run/orrery/network0/universe0")
+        self.product.destroy_all()
+        self.assert_unchanged()
+
     def test_kill_of_destroy(self) -> None:
         for number in range(8):
             after = 0.004 * 1.4**number

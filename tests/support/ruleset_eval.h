@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -28,6 +29,10 @@ struct EvalPacket {
   nft::PacketType type = nft::PacketType::host;
   nft::AddressType destinationType = nft::AddressType::local;  // by fib
   std::uint32_t mark = 0;
+  bool translated = false;             // its flow, by an earlier packet: ct status snat
+  bool fromRouter = false;             // the source is in the set of routers downstream
+  bool ownLease = true;                // DHCP under the sender's own hardware address
+  std::set<std::string> overLimits;    // dynamic sets in which its key is beyond the rate or count
   std::vector<std::uint8_t> network;  // the network layer's bytes; none: an IPv4 head, no options
 };
 
@@ -141,13 +146,20 @@ class RulesetEval {
              (m->established && p.state == EvalPacket::State::established) ||
              (m->related && p.state == EvalPacket::State::related) ||
              (m->fresh && p.state == EvalPacket::State::fresh);
-    if (const auto* m = std::get_if<CtStatus>(&expr)) return !m->snat && !m->dnat;
+    if (const auto* m = std::get_if<CtStatus>(&expr))
+      return (m->snat && p.translated) || (!m->snat && !m->dnat);
     if (const auto* m = std::get_if<FibType>(&expr))
       return among(m->types, p.destinationType, m->negated);
     if (const auto* m = std::get_if<TcpFlags>(&expr))
       return among(m->values, static_cast<std::uint8_t>(p.tcpFlags & m->mask), m->negated);
     if (const auto* m = std::get_if<Mark>(&expr)) return (p.mark == m->value) != m->negated;
     if (const auto* m = std::get_if<Limit>(&expr)) return !m->over;
+    if (const auto* m = std::get_if<OverRate>(&expr)) return p.overLimits.count(m->set) != 0;
+    if (const auto* m = std::get_if<OverCount>(&expr)) return p.overLimits.count(m->set) != 0;
+    if (const auto* m = std::get_if<InSet>(&expr); m != nullptr && m->set == "routers")
+      return p.fromRouter != m->negated;
+    if (const auto* m = std::get_if<InSet>(&expr); m != nullptr && m->set == "leases")
+      return p.ownLease != m->negated;
     if (const auto* m = std::get_if<Payload>(&expr)) return payloadMatches(*m, p);
     throw std::logic_error("an expression that the evaluator does not know");
   }

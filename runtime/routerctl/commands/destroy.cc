@@ -23,7 +23,7 @@ class DestroyCommand final : public Command {
                      all_ ? "NAME and --all exclude each other" : "a NAME is expected, or --all");
     std::vector<RouterId> routers;
     if (all_) {
-      ORRERY_TRY_ASSIGN(routers, knownRouters(context.root));
+      ORRERY_TRY_ASSIGN(routers, begunRouters(context.root));
     }
     for (const std::string& name : names_) {
       ORRERY_TRY_ASSIGN(RouterId id, findRouter(context.root, name));

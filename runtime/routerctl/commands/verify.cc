@@ -13,10 +13,13 @@
 #include <thread>
 
 #include "netns/link/link.h"
+#include "netns/link/port_state.h"
 #include "netns/namespace/netns.h"
 #include "routers/contract/table.h"
 #include "runtime/audit/live.h"
+#include "runtime/control/paths.h"
 #include "runtime/routerctl/attachment.h"
+#include "runtime/routerctl/audit_follower.h"
 #include "runtime/routerctl/commands.h"
 #include "runtime/routerctl/registry.h"
 
@@ -30,11 +33,24 @@ constexpr milliseconds kPatience{5000};
 constexpr int kMarkerRounds = 4;  // more than a packet has hops by veth on its way out
 constexpr unsigned kMaxWatch = 3600;
 
-Result<std::vector<std::string>> clientPorts(const RouterId& id, const std::string& root) {
+Result<std::vector<PortOwner>> clientPorts(const RouterId& id, const std::string& root) {
   ORRERY_TRY_ASSIGN(const auto attachments, listAttachments(id, root));
-  std::vector<std::string> ports;
-  for (const Attachment& each : attachments) ports.push_back(each.port.str());
-  return ports;
+  std::vector<PortOwner> owners;
+  for (const Attachment& each : attachments) owners.push_back({each.port, each.mac, each.address});
+  return owners;
+}
+
+// What were sent before that would get nowhere, and prove nothing.
+Status awaitForwarding(const RouterId& id, const std::string& root, const IfName& port) {
+  ORRERY_TRY_ASSIGN(const NetnsFd netns, openNetns(RouterPaths(id, root).lanNetns));
+  ORRERY_TRY_ASSIGN(Rtnl lan, Rtnl::open(netns));
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (std::chrono::steady_clock::now() < deadline) {
+    ORRERY_TRY_ASSIGN(const bool ready, isForwarding(lan, port));
+    if (ready) return {};
+    std::this_thread::sleep_for(milliseconds(10));
+  }
+  return error("cannot say: the port of the throw-away client does not forward");
 }
 
 // The client that tries. Its namespace goes with the descriptor, its port before.
@@ -72,6 +88,20 @@ class ProbeClient {
   Attachment attachment_;
 };
 
+bool isAsPlanned(const LiveRouter& router) {
+  for (std::size_t i = 0; i < router.models.size(); ++i)
+    if (!compare(router.models[i], router.seen[i]).empty()) return false;
+  return true;
+}
+
+// The parts are read one after the other, so what changes meanwhile (a client that comes or goes)
+// may look wrong. What is wrong is so the second time.
+Result<LiveRouter> lookTwice(const LiveQuery& query) {
+  ORRERY_TRY_ASSIGN(LiveRouter router, lookAt(query));
+  if (isAsPlanned(router)) return router;
+  return lookAt(query);
+}
+
 struct ProbeResult {
   std::vector<Probe> probes;
   std::vector<LinkReport> links;
@@ -93,10 +123,12 @@ Status settle(AuditorProcess& auditor, const LiveRouter& router, const std::stri
 Result<ProbeResult> probe(const LiveRouter& router, const std::string& root,
                           std::chrono::seconds watch) {
   ORRERY_TRY_ASSIGN(const std::string session, newSession());
-  ORRERY_TRY_ASSIGN(std::vector<Watch> watches, openWatches(router));
+  ORRERY_TRY_ASSIGN(const auto planned, planWatches(router));
+  ORRERY_TRY_ASSIGN(std::vector<Watch> watches, openWatches(planned));
   ORRERY_TRY_ASSIGN(AuditorProcess auditor,
                     AuditorProcess::start(std::move(watches), session, auditorHome(router)));
   ORRERY_TRY_ASSIGN(const ProbeClient client, ProbeClient::attach(router.spec, root));
+  ORRERY_TRY(awaitForwarding(router.spec.id, root, client.attachment().port));
   ProbeResult result;
   result.probes =
       probesFor(probeGround(router, client.attachment().mac, client.attachment().address), session);
@@ -144,6 +176,7 @@ class Report {
                  {"nft rules", Align::right},
                  {"settings", Align::right},
                  {"processes", Align::right},
+                 {"attached", Align::right},
                  "as planned"});
     for (std::size_t i = 0; i < router_.models.size(); ++i) {
       const StructureCount c = countOf(router_.seen[i]);
@@ -157,6 +190,7 @@ class Report {
                  number(c.nftRules),
                  number(c.sysctls),
                  number(c.processes),
+                 number(c.attached),
                  {clean ? "yes" : "no", clean ? Tone::good : Tone::bad}});
     }
     return table;
@@ -280,8 +314,11 @@ class VerifyCommand final : public Command {
     ORRERY_TRY_ASSIGN(const RouterId id, findRouter(context.root, *name_));
     const RouterView view = viewRouter(context.root, id);
     LiveQuery query{id, view.running ? view.state : std::nullopt, clientPorts, context.root};
-    ORRERY_TRY_ASSIGN(const LiveRouter router, lookAt(query));
-    if (audit_) return follow(context, router);
+    if (audit_) {
+      ORRERY_TRY(AuditFollower(context, query).run());
+      return 0;
+    }
+    ORRERY_TRY_ASSIGN(const LiveRouter router, lookTwice(query));
     if (structureOnly_) return show(context.console, Report(router, std::nullopt));
     auto probed = probe(router, context.root, std::chrono::seconds(watch_.value_or(1)));
     if (probed) return show(context.console, Report(router, *std::move(probed)));
@@ -307,24 +344,6 @@ class VerifyCommand final : public Command {
       console.print(clean ? "\nNothing was found.\n" : "\n");
     }
     return static_cast<int>(clean ? ExitCode::ok : ExitCode::leak);
-  }
-
-  // Facts are those of the beginning: a new lease needs a new auditor.
-  static CommandResult follow(CommandContext& context, const LiveRouter& router) {
-    ORRERY_TRY_ASSIGN(std::vector<Watch> watches, openWatches(router));
-    ORRERY_TRY_ASSIGN(AuditorProcess auditor,
-                      AuditorProcess::start(std::move(watches), "", auditorHome(router)));
-    context.console.note("routerctl: watching " + router.spec.id.text());
-    for (;;) {
-      auto line = auditor.nextLine(std::chrono::hours(1));
-      if (!line && line.error().err == ETIMEDOUT) continue;
-      if (!line) return tl::unexpected<Failure>(std::move(line).error());
-      Json event = std::move(line).value();
-      event.set("schema", "orrery.audit/1");
-      event.set("network", router.spec.id.network);
-      event.set("router", router.spec.id.name);
-      context.console.record(event);
-    }
   }
 
   std::optional<std::string> name_;

@@ -15,9 +15,10 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::size_t kKiB = 1024;
-constexpr std::size_t kChunk = 256 * kKiB;    // bytes asked of one splice: a pipe's size
-constexpr std::size_t kBudget = 1024 * kKiB;  // bytes of one direction before others have a turn
-constexpr std::size_t kCopied = 16 * kKiB;    // bytes of one copy, where there is no pipe
+constexpr std::size_t kChunk = 256 * kKiB;       // bytes asked of one splice: a pipe's size
+constexpr std::size_t kBudget = 1024 * kKiB;     // bytes of one direction before others have a turn
+constexpr std::size_t kLeastBudget = 32 * kKiB;  // however many flows of the client share that
+constexpr std::size_t kCopied = 16 * kKiB;       // bytes of one copy, where there is no pipe
 constexpr milliseconds kQueueFullRetry{20};
 constexpr milliseconds kTimerGrain{
     1000};  // idle times are rounded up, so that flows share wake-ups
@@ -39,8 +40,9 @@ void resetOnClose(int fd) {
 
 }  // namespace
 
-Flow::Flow(FlowHost& host, UniqueFd client, UniqueFd upstream, Ipv4 clientAddress)
-    : host_(host), clientAddress_(clientAddress) {
+Flow::Flow(FlowHost& host, ClientShare& share, UniqueFd client, UniqueFd upstream,
+           Ipv4 clientAddress)
+    : host_(host), share_(share), clientAddress_(clientAddress) {
   client_.fd = std::move(client);
   upstream_.fd = std::move(upstream);
   client_.failure = End::clientReset;
@@ -51,12 +53,7 @@ Flow::Flow(FlowHost& host, UniqueFd client, UniqueFd upstream, Ipv4 clientAddres
 
 Flow::~Flow() {
   for (Direction* direction : {&up_, &down_}) {
-    if (!direction->pipe) continue;
-    if (direction->inPipe == 0) {
-      host_.pipes().give(std::move(direction->pipe));
-    } else {
-      host_.pipes().discard(std::move(direction->pipe));
-    }
+    if (direction->pipe) returnPipe(*direction);
   }
   client_.watch.stop();
   upstream_.watch.stop();
@@ -207,6 +204,27 @@ void Flow::shakeHands() {
   relay();
 }
 
+bool Flow::takePipe(Direction& direction) {
+  if (share_.pipes >= host_.config().limits.pipesPerClient) return false;
+  direction.pipe = host_.pipes().take();
+  if (!direction.pipe) return false;
+  ++share_.pipes;
+  return true;
+}
+
+void Flow::returnPipe(Direction& direction) {
+  --share_.pipes;
+  if (direction.inPipe == 0) {
+    host_.pipes().give(std::move(direction.pipe));
+  } else {
+    host_.pipes().discard(std::move(direction.pipe));
+  }
+}
+
+std::size_t Flow::budget() const {
+  return std::max(kBudget / (std::size_t{share_.waiting} + 1), kLeastBudget);
+}
+
 void Flow::armIdle(milliseconds left) {
   if (host_.config().limits.idle.count() == 0) return;
   const auto now = coarseNow();
@@ -237,8 +255,8 @@ Flow::Step Flow::failed(const Side& side) {
 }
 
 Flow::Step Flow::fill(Direction& direction, Side& from) {
-  const ssize_t n = ::splice(from.fd.get(), nullptr, direction.pipe.write.get(), nullptr, kChunk,
-                             SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+  const ssize_t n = ::splice(from.fd.get(), nullptr, direction.pipe.write.get(), nullptr,
+                             std::min(kChunk, budget()), SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
   if (n > 0) {
     direction.inPipe = static_cast<std::size_t>(n);
   } else if (n == 0) {
@@ -307,15 +325,15 @@ Flow::Step Flow::pump(Direction& direction, Side& from, Side& to) {
       direction.shut = true;
     } else if (!from.readable) {
       step = Step::blocked;
-    } else if (!direction.pipe && !(direction.pipe = host_.pipes().take())) {
+    } else if (!direction.pipe && !takePipe(direction)) {
       step = to.writable ? copy(direction, from, to) : Step::blocked;
     } else {
       step = fill(direction, from);
     }
-    if (*direction.bytes - before >= kBudget) break;
+    if (*direction.bytes - before >= budget()) break;
   }
   if (*direction.bytes != before) lastActive_ = coarseNow();
-  if (direction.pipe && direction.inPipe == 0) host_.pipes().give(std::move(direction.pipe));
+  if (direction.pipe && direction.inPipe == 0) returnPipe(direction);
   return direction.shut && step == Step::more ? Step::blocked : step;
 }
 

@@ -8,7 +8,10 @@
 // pipe from the pool when bytes arrive, splices them in and out, and gives the pipe back when it is
 // empty. A direction whose receiver is full keeps its bytes in the pipe and reads no more:
 // back-pressure. When no pipe is to be had, bytes are copied by peeking, so nothing has to be kept
-// in between.
+// in between. A client whose receivers are all full holds its own share of pipes and no more.
+//
+// A flow that has moved its budget of bytes lets the others have a turn first. The flows of one
+// client share the budget of one, so that many of them are no quicker than another client's single.
 //
 // Both descriptors are edge-triggered; readable/writable remember an edge until EAGAIN.
 #pragma once
@@ -22,6 +25,7 @@
 #include "runtime/tproxy/config.h"
 #include "runtime/tproxy/counters.h"
 #include "runtime/tproxy/loop.h"
+#include "runtime/tproxy/relay/client_share.h"
 #include "runtime/tproxy/relay/pipe_pool.h"
 #include "runtime/tproxy/socks5.h"
 #include "sandbox/base/fd.h"
@@ -47,8 +51,8 @@ class FlowHost {
 
 class Flow {
  public:
-  // `upstream` is a socket to dial from.
-  Flow(FlowHost& host, UniqueFd client, UniqueFd upstream, Ipv4 clientAddress);
+  // `upstream` is a socket to dial from. `share` is the client's, and outlives the flow.
+  Flow(FlowHost& host, ClientShare& share, UniqueFd client, UniqueFd upstream, Ipv4 clientAddress);
   ~Flow();
   Flow(const Flow&) = delete;
   Flow& operator=(const Flow&) = delete;
@@ -59,6 +63,7 @@ class Flow {
   void end(End reason);  // destroys the flow
 
   Ipv4 clientAddress() const { return clientAddress_; }
+  ClientShare& share() const { return share_; }
   void setPinnedName(Ipv4 address) { pinnedName_ = address; }
   std::optional<Ipv4> pinnedName() const { return pinnedName_; }
   // Where the host keeps it.
@@ -99,8 +104,12 @@ class Flow {
   Step copy(Direction& direction, Side& from, Side& to);
   Step failed(const Side& side);
   void armIdle(std::chrono::milliseconds left);
+  bool takePipe(Direction& direction);
+  void returnPipe(Direction& direction);
+  std::size_t budget() const;
 
   FlowHost& host_;
+  ClientShare& share_;
   Ipv4 clientAddress_;
   std::optional<Ipv4> pinnedName_;
   Phase phase_ = Phase::dialling;

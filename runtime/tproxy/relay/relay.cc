@@ -99,8 +99,9 @@ bool Relay::acceptOne() {
 
 void Relay::admit(UniqueFd client, Ipv4 source, Ipv4 destination, std::uint16_t port) {
   const auto already = perClient_.find(source.value);
-  if (already != perClient_.end() && already->second >= config_.limits.perClient) {
-    return refuse(std::move(client), End::refusedClientLimit);
+  if (already != perClient_.end() && already->second.connections >= config_.limits.perClient) {
+    refuse(std::move(client), End::refusedClientLimit);
+    return tellLimit(source);
   }
   if (names_.contains(destination)) {
     const auto name = names_.nameOf(destination);
@@ -117,6 +118,13 @@ void Relay::refuse(UniqueFd client, End reason) {
   counters_.count(reason);
 }
 
+void Relay::tellLimit(Ipv4 client) {
+  const auto now = coarseNow();
+  if (now < nextNotice_) return;
+  nextNotice_ = now + kLimitNotice;
+  observer_.onClientLimit(client, counters_.of(End::refusedClientLimit));
+}
+
 std::optional<Credentials> Relay::credentialsFor(Ipv4 client) const {
   if (const auto* server = std::get_if<TcpUpstream>(&config_.upstream)) return server->credentials;
   if (!config_.isolation) return std::nullopt;
@@ -125,11 +133,12 @@ std::optional<Credentials> Relay::credentialsFor(Ipv4 client) const {
 
 void Relay::startFlow(UniqueFd client, Ipv4 source, const Target& target,
                       std::optional<Ipv4> pinned) {
-  auto flow = std::make_unique<Flow>(*this, std::move(client), std::move(spare_), source);
+  ClientShare& share = perClient_[source.value];
+  ++share.connections;
+  auto flow = std::make_unique<Flow>(*this, share, std::move(client), std::move(spare_), source);
   Flow& started = *flow;
   started.index = flows_.size();
   flows_.push_back(std::move(flow));
-  ++perClient_[source.value];
   if (pinned) {
     names_.pin(*pinned);
     started.setPinnedName(*pinned);
@@ -139,13 +148,16 @@ void Relay::startFlow(UniqueFd client, Ipv4 source, const Target& target,
 
 void Relay::flowEnded(Flow& flow) {
   const auto client = perClient_.find(flow.clientAddress().value);
-  if (--client->second == 0) perClient_.erase(client);
   if (flow.pinnedName()) names_.unpin(*flow.pinnedName());
-  if (flow.waitsForResume) std::erase(toResume_, &flow);
+  if (flow.waitsForResume) {
+    std::erase(toResume_, &flow);
+    --client->second.waiting;
+  }
   const std::size_t index = flow.index;
   std::swap(flows_[index], flows_.back());
   flows_[index]->index = index;
   flows_.pop_back();
+  if (--client->second.connections == 0) perClient_.erase(client);
   resumeAccepting();
 }
 
@@ -158,6 +170,7 @@ std::size_t Relay::cutAll() {
 void Relay::resumeLater(Flow& flow) {
   if (flow.waitsForResume) return;
   flow.waitsForResume = true;
+  ++flow.share().waiting;
   toResume_.push_back(&flow);
   if (!resumeTimer_.armed()) resumeTimer_.arm(std::chrono::milliseconds(0));
 }
@@ -167,6 +180,7 @@ void Relay::onResume(Ready) {
   for (std::size_t turns = toResume_.size(); turns > 0 && !toResume_.empty(); --turns) {
     Flow* flow = toResume_.front();
     toResume_.erase(toResume_.begin());
+    --flow->share().waiting;
     flow->proceed();
   }
 }

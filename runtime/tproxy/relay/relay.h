@@ -26,11 +26,16 @@ namespace orrery::tproxy {
 // (RFC 6890), multicast and reserved ones, and the LAN's own.
 bool isRefused(Ipv4 destination, const Prefix4& lan);
 
+// So that a client cannot flood the log by being refused.
+inline constexpr std::chrono::seconds kLimitNotice{60};
+
 class Relay final : public FlowHost {
  public:
   struct Observer {
     virtual ~Observer() = default;
     virtual void onUpstream(bool reachable, std::string_view problem) = 0;
+    // A client was refused for having its share already; at most once in kLimitNotice.
+    virtual void onClientLimit(Ipv4 client, std::uint64_t refused) = 0;
   };
 
   // `token` is the password of isolated streams: no client can guess another's circuit.
@@ -58,6 +63,7 @@ class Relay final : public FlowHost {
   bool acceptOne();
   void admit(UniqueFd client, Ipv4 source, Ipv4 destination, std::uint16_t port);
   void refuse(UniqueFd client, End reason);
+  void tellLimit(Ipv4 client);
   void startFlow(UniqueFd client, Ipv4 source, const Target& target, std::optional<Ipv4> pinned);
   std::optional<Credentials> credentialsFor(Ipv4 client) const;
   void pauseAccepting();
@@ -77,10 +83,11 @@ class Relay final : public FlowHost {
   Timer resumeTimer_;
   Timer retryTimer_;
   bool paused_ = false;
+  std::chrono::milliseconds nextNotice_{};
   enum class Reach { unknown, yes, no } reach_ = Reach::unknown;
+  std::unordered_map<std::uint32_t, ClientShare> perClient_;  // by address; flows refer to them
   std::vector<std::unique_ptr<Flow>> flows_;
   std::vector<Flow*> toResume_;
-  std::unordered_map<std::uint32_t, std::uint32_t> perClient_;  // address -> open connections
 };
 
 }  // namespace orrery::tproxy

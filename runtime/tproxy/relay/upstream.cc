@@ -11,6 +11,10 @@
 namespace orrery::tproxy {
 namespace {
 
+// A server that vanished answers nothing: sent bytes that are not acknowledged for so long end the
+// connection, where TCP's own repetitions would take a quarter of an hour (tcp(7), tcp_retries2).
+constexpr int kUnanswered = 30'000;  // ms
+
 Result<Dial> connectTo(int fd, const sockaddr* address, socklen_t size) {
   if (::connect(fd, address, size) == 0) return Dial::connected;
   if (errno == EINPROGRESS) return Dial::underWay;
@@ -27,6 +31,7 @@ Result<UniqueFd> upstreamSocket(const Upstream& upstream) {
   if (!isUnix) {
     const int on = 1;
     (void)::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    (void)::setsockopt(fd.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &kUnanswered, sizeof(kUnanswered));
   }
   return fd;
 }

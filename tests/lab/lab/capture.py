@@ -196,6 +196,13 @@ class Capture:
             raise self._error
         return self.frames
 
+    def end(self) -> list[Frame]:
+        """As stop, for an interface that takes no marker (a tunnel's): what is still on its way is not waited for."""
+        self._finish()
+        if self._error is not None:
+            raise self._error
+        return self.frames
+
     def _send_markers(self, netns: Optional[str], interface: str) -> set[int]:
         sent: set[int] = set()
 

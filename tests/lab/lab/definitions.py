@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+NETWORK = "network0"
+DEFINITIONS = "network0.toml"
 UNIVERSE_LAN = "10.0.0"
 
 # What the definitions give each router on its own LAN; the same in both networks.

@@ -77,7 +77,7 @@ OPENVPN_UDP_INSIDE = "10.8.0"  # .1 is the server, and the provider's resolver
 OPENVPN_TCP_INSIDE = "10.8.1"
 WIREGUARD_PORT = 51820
 WIREGUARD_INSIDE = "10.9.0"
-WIREGUARD_PEERS = 4  # a key serves one router at a time
+WIREGUARD_PEERS = 10  # a key serves one router at a time
 
 TOR_AUTHORITIES = ("198.18.0.111", "198.18.0.112", "198.18.0.113")
 TOR_RELAYS = ("198.18.0.121", "198.18.0.122")

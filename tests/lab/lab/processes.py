@@ -83,7 +83,9 @@ class Ledger:
         self._children.append(process)
         return process
 
-    def wait_for_log(self, process: subprocess.Popen[bytes], name: str, text: str, timeout: float = 10) -> None:
+    def wait_for_log(
+        self, process: subprocess.Popen[bytes], name: str, text: str, timeout: float = linux.PATIENCE
+    ) -> None:
         """Until the server has said `text`; its end, or silence, is an error that shows its log."""
 
         def said() -> bool:
@@ -105,7 +107,7 @@ class Ledger:
             with linux.socket_in(netns, socket.AF_INET, socket.SOCK_STREAM) as sock:
                 return sock.connect_ex((address, port)) == 0
 
-        linux.wait_until(f"{name} at {address}:{port}", takes, 10)
+        linux.wait_until(f"{name} at {address}:{port}", takes)
 
     def tail(self, name: str, lines: int = 15) -> str:
         text = self.log_of(name).read_text(errors="replace")

@@ -78,6 +78,19 @@ class Product:
         """`routerctl attach`: {"port": …, "interface": …, "mac": …, "address": …}."""
         return self.ask("attach", router, "--netns", client.netns, *options)
 
+    def request(self, router: str, request: str, network: str = "network0") -> dict[str, Any]:
+        """What the supervisor answers to one request on its control socket, as the portal's `newnym` and `egress`."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            sock.settimeout(10)
+            sock.connect(str(_RUN / network / router / "control"))
+            line = json.dumps({"schema": "orrery.control/1", "request": request, "args": {}})
+            sock.sendall(line.encode() + b"\n")
+            with sock.makefile("r") as lines:
+                answer: dict[str, Any] = json.loads(next(lines))
+        if not answer["ok"]:
+            raise LabError(f"{router}: {request}: {answer}")
+        return answer
+
     # --- processes and state ------------------------------------------------------------------------
 
     def processes(self, network: str = "network0") -> dict[str, int]:

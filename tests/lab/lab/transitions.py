@@ -1,252 +1,486 @@
-"""Everything that can happen to a router, many times, while its clients never stop sending.
+"""Everything that can happen to a router, while its clients never stop sending.
 
-One block is one kind of transition on one router, a number of times, under one capture of the router's
-uplink: so each kind has its own count of frames that left by a wrong way. The capture sits at the far end
-of the uplink, and is an error (never silence) if it lost a frame.
+A transition is one router going through one change, and ends when the router says that it is ready again. Each
+is made by a function of `Transitions` and noted with what left the router meanwhile (lab/notes.py).
+Those of several routers at once (a suspended host, a network that goes, a hundred spawns) are noted once for
+each router. `control_*` make a way past a router on purpose; what the watch then sees is noted apart.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
+import json
 import os
 import signal
-import socket
+import subprocess
+import threading
 import time
-from dataclasses import dataclass
-from typing import Any, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Callable, Iterable, Iterator, Optional
 
-from . import capture, linux
-from .capture import TCP, UDP, Capture, Frame, Rule
+from . import fleet, linux, plan, ways_past, wires
+from .capture import Frame
+from .chorus import Chorus
+from .client import Client
 from .definitions import UNIVERSE_LAN
-from .noise import Sender
+from .fleet import OURS, SERVICES, Fleet, Router
+from .internet import Internet
+from .isp import Isp
+from .linux import LabError
+from .notes import Note
 from .product import Product
+from .watch import Allowed, Watch
 
-NETWORK = "network0"
-DEFINITIONS = "network0.toml"
-SERVICES = {
-    "galaxy0": ("dnsmasq", "openvpn"),
-    "galaxy1": ("dnsmasq", "wireguard-go"),
-    "galaxy2": ("dnsmasq", "tproxy"),
-    "galaxy3": ("dnsmasq",),
-    "star0": ("dnsmasq", "tor", "tproxy"),
-}
-UPSTREAM = {name: "galaxy0" if name == "star0" else "universe0" for name in SERVICES}
-OURS = ("supervisor", "keeper")
-HEALS_WITHIN = 30.0  # seconds, on a loaded machine
+HEALS_WITHIN = 90.0  # seconds, on a loaded machine: an OpenVPN server's silence may be noticed after 30
 _PAUSE = 0.05  # seconds of being stopped, down or unreachable: the transition itself, no wait for anything
-
-
-def uplink_rules(facts: dict[str, Any], router: str) -> list[Rule]:
-    """What the leak contract allows at the far end of that router's uplink; `outgoing` is towards the router."""
-    near = "10.1.1.0/24" if router == "star0" else f"{UNIVERSE_LAN}.0/24"
-    if router == "galaxy3":  # direct: anything, from its own address
-        return [*capture.arp(), Rule(outgoing=False, source=near), Rule(outgoing=True, destination=near)]
-    tor = facts["tor"] or {}
-    protocol, port, addresses = {
-        "galaxy0": (UDP, facts["openvpn"]["udp"]["port"], [facts["openvpn"]["address"]]),
-        "galaxy1": (UDP, facts["wireguard"]["port"], [facts["wireguard"]["address"]]),
-        "galaxy2": (TCP, facts["socks5"]["port"], [facts["socks5"]["address"]]),
-        "star0": (TCP, tor.get("or_port"), tor.get("first_hops", [])),
-    }[router]
-    rules = capture.arp()
-    for far in addresses:
-        rules += capture.between(protocol, near, far, port)
-    return rules
-
-
-class Ipv6Noise(Sender):
-    """Router solicitations, multicast and global UDP over IPv6, and frames of no known type, from a client."""
-
-    def __init__(self, netns: str, interface: str = "eth0") -> None:
-        super().__init__(netns)
-        self._interface = interface
-
-    def _send(self) -> None:
-        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
-            sock.bind((self._interface, 0))
-            source = sock.getsockname()[4]
-            while not self._stop.wait(0.01):
-                for frame in _ipv6_frames(source):
-                    with contextlib.suppress(OSError):  # the port is gone for a moment
-                        sock.send(frame)
-
-
-def _ipv6_frames(source: bytes) -> Iterator[bytes]:
-    own = bytes.fromhex("fe80000000000000") + bytes(8)
-    groups = {"333300000002": "ff020000000000000000000000000002", "3333000000fb": "ff0200000000000000000000000000fb"}
-    for mac, address in groups.items():
-        body = b"\x85\0\0\0\0\0\0\0"
-        head = b"\x60\0\0\0" + len(body).to_bytes(2, "big") + b"\x3a\xff"
-        yield bytes.fromhex(mac) + source + b"\x86\xdd" + head + own + bytes.fromhex(address) + body
-    datagram = (4000).to_bytes(2, "big") + (443).to_bytes(2, "big") + b"\0\x0c\0\0noise"[:8]
-    head = b"\x60\0\0\0" + len(datagram).to_bytes(2, "big") + b"\x11\x40"
-    to = bytes.fromhex("20010db8000000000000000000000001")
-    yield b"\xff" * 6 + source + b"\x86\xdd" + head + own + to + datagram
-    yield b"\xff" * 6 + source + b"\x88\xb6" + bytes(46)
-
-
-@dataclass
-class Block:
-    """What one kind of transition let out of one router.
-
-    `strays` came to the router and were not for it: its neighbours', flooded by the bridge upstream while it
-    did not know their port. They did not leave by it, and are told apart.
-    """
-
-    router: str
-    kind: str
-    transitions: int
-    frames: int
-    leaked: list[Frame]
-    strays: int
-    seconds: float
+_RUN = Path("/run/orrery")
+_LOG_LIMIT = 4 << 20  # bytes of a server's log in the lab, before it is begun anew
+MANY = "many.toml"
+_ATTACHES_AT_ONCE = 4
+_TRIES = 10
 
 
 class Transitions:
-    def __init__(self, product: Product, facts: dict[str, Any]) -> None:
+    """Needs everything up; `start` spawns the fleet and gives each router a client that sends."""
+
+    def __init__(self, lab: Internet, product: Product, crew: Fleet, watch: Watch, chorus: Chorus, isp: Isp) -> None:
+        self._lab = lab
         self._product = product
-        self._facts = facts
+        self.fleet = crew
+        self._watch = watch
+        self._chorus = chorus
+        self._isp = isp
+        self._allowed: dict[str, Allowed] = {}
+        self._clients: dict[str, Client] = {}
+        self._metric = itertools.count(10)
+        self._lock = threading.Lock()
+        self.notes: list[Note] = []
 
-    def kinds(self, router: str) -> dict[str, Callable[[], None]]:
-        """Each leaves the router ready."""
-        found: dict[str, Callable[[], None]] = {}
-        for process in (*SERVICES[router], *OURS):
-            key = f"{router}/{process}"
-            found[f"kill {process}"] = lambda key=key: self._kill(key)  # type: ignore[misc]
-            found[f"stop {process}"] = lambda key=key: self._stop([key])  # type: ignore[misc]
-        found["stop all"] = lambda: self._stop_all()
-        found["restart"] = lambda: self._restart(router)
-        found["uplink down, up"] = lambda: self._uplink(router)
-        found["server gone, back"] = lambda: self._server(router)
-        found["nobody left, spawn"] = lambda: self._nobody(router)
-        found["destroy, spawn"] = lambda: self._destroy(router)
-        return found
+    # --- up and down --------------------------------------------------------------------------------
 
-    def block(self, router: str, kind: str, count: int) -> Block:
-        work = self.kinds(router)[kind]
-        began = time.monotonic()
-        frames: list[Frame] = []
-        done = 0
-        while done < count:
-            # Where the link itself goes, one capture sees one of them.
-            batch = 1 if kind == "destroy, spawn" else min(count - done, 50)
-            watch = self._watch(router)
-            watch.start()
-            for _ in range(batch):
-                work()
-            frames += self._stopped(watch)
-            done += batch
-        found = capture.offenders(frames, uplink_rules(self._facts, router))
-        leaked = [frame for frame in found if not frame.outgoing]
-        seconds = time.monotonic() - began
-        return Block(router, kind, count, len(frames), leaked, len(found) - len(leaked), seconds)
+    def start(self) -> None:
+        """What leaves while the fleet starts is noted as its first spawn."""
+        self._watch.look_at(plan.ISP)
+        for router in self.fleet.of("universe"):
+            self._allowed[router.key] = self._watch.add(router, self._wire(router))
+        for router in self.fleet.routers:
+            if router.form != "universe":
+                self._allowed[router.key] = self._watch.add(router)
+        for network in sorted({router.network for router in self.fleet.routers}):
+            with self._noted(self.fleet.network(network), "spawn"):
+                self._spawn_network(network)
 
-    def _watch(self, router: str) -> Capture:
-        return Capture(f"{NETWORK}.{UPSTREAM[router]}", router, ring_bytes=8 << 20)
+    def close(self) -> None:
+        for client in self._clients.values():
+            self._chorus.remove(client.netns)
+            client.close()
+
+    def _spawn_network(self, network: str) -> None:
+        """Top down, so that each upstream namespace is watched before anything is put into it."""
+        routers = self.fleet.network(network)
+        for forms, file in self.fleet.stages(network):
+            self._product.must("spawn", "--no-wait", file)
+            self._look_at_lans(routers, forms)
+        self._connect(routers)
+        for router in routers:
+            self._ready(router)
+
+    def _look_at_lans(self, routers: list[Router], forms: tuple[str, ...]) -> None:
+        used = {router.upstream_netns for router in routers}
+        for router in routers:
+            if router.form in forms and router.key in used:
+                self._watch.look_at(router.key)
 
     @staticmethod
-    def _stopped(watch: Capture) -> list[Frame]:
-        # No marker: the link may be another one by now. Its frames are in the ring when they have passed.
-        watch.__exit__(RuntimeError)
-        if watch._error is not None:
-            raise watch._error
-        return watch.frames
+    def _nic(router: Router) -> plan.Nic:
+        return next(nic for nic in plan.NICS if nic.mac == router.mac)
 
-    # --- what happens -------------------------------------------------------------------------------
+    def _wire(self, router: Router) -> str:
+        return self._nic(router).wire
 
-    def _kill(self, key: str) -> None:
-        before = self._product.processes()[key]
+    def _plug_in(self, router: Router) -> None:
+        """Its NIC, if it is not at home."""
+        nic = self._nic(router)
+        if not wires.is_home(nic):
+            wires.unplug(nic)
+            wires.plug_in(nic)
+
+    # --- clients ------------------------------------------------------------------------------------
+
+    def _connect(self, routers: Iterable[Router]) -> None:
+        """Their clients, as soon as a port can be had; they send at once."""
+        with ThreadPoolExecutor(_ATTACHES_AT_ONCE) as pool:
+            list(pool.map(self._connect_one, routers))
+
+    def _connect_one(self, router: Router) -> None:
+        with self._lock:
+            client = self._clients.get(router.key)
+            if client is None:
+                client = self._clients[router.key] = Client(self._lab, f"c-{router.key}")
+        # The port of a LAN that was destroyed goes with its namespace, which the kernel ends when it comes to it.
+        linux.wait_until(f"{client.netns} without a link", lambda: not _has_link(client.netns), HEALS_WITHIN)
+        attached = self._product.ask("attach", router.key, "--netns", client.netns)
+        self._chorus.add(
+            client.netns,
+            mark=router.mark.decode(),
+            address=attached["address"],
+            gateway=router.gateway,
+            router_mac=fleet.router_mac(int(router.network.removeprefix("network")), router.gateway),
+            servers=[list(server) for server in sorted(router.servers)],
+        )
+
+    # --- notes --------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _noted(self, routers: list[Router], kind: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        seconds = time.monotonic() - began
+        for router in routers:
+            seen = self._watch.take(router)
+            self.notes.append(Note(router.key, router.form, kind, seen.frames, seen.wrong, seconds))
+
+    # --- one router ---------------------------------------------------------------------------------
+
+    def kinds(self, router: Router) -> dict[str, Callable[[], None]]:
+        """All changes of one router that disturb no other but those downstream; each leaves it ready."""
+        r = router
+        found: dict[str, Callable[[], None]] = {}
+        for process in (*SERVICES[r.form], *OURS):
+            found[f"kill {process}"] = lambda p=process: self._kill(r, p)  # type: ignore[misc]
+            found[f"stop {process}"] = lambda p=process: self._stop(r, [p])  # type: ignore[misc]
+        found["stop all of its processes"] = lambda: self._stop(r, [*SERVICES[r.form], *OURS])
+        found["restart"] = lambda: self._restart(r)
+        found["uplink down, up"] = lambda: self._uplink(r)
+        found["nobody left, spawn"] = lambda: self._nobody(r)
+        if r.form == "universe":
+            found["lease lost"] = lambda: self._lease(r, r.address)
+            found["lease changed"] = lambda: self._lease(r, r.address.rpartition(".")[0] + ".77")
+            return found
+        if r.servers:
+            name = "tor without network" if r.form == "star" else "server gone, back"
+            found[name] = lambda: self._server(r)
+        if r.form == "star":
+            found["newnym"] = lambda: self._newnym(r)
+        if not self._downstream(r):  # whose definitions have it as it was
+            for what, file in r.others.items():
+                found[f"re-applied: {what}"] = lambda w=what, f=file: self._apply(r, w, f)  # type: ignore[misc]
+            found["destroy, spawn"] = lambda: self._destroy(r)
+            found["spawn cut off, spawn"] = lambda: self._cut_off(r)
+        return found
+
+    def once(self, router: Router, kind: str) -> None:
+        work = self.kinds(router)[kind]
+        if kind.startswith("re-applied") or kind in ("destroy, spawn", "spawn cut off, spawn", "lease changed"):
+            work()  # notes its parts itself
+        else:
+            with self._noted([router], kind):
+                work()
+
+    def _downstream(self, router: Router) -> list[Router]:
+        return [r for r in self.fleet.network(router.network) if r.upstream == router.name]
+
+    def pids(self, router: Router) -> dict[str, int]:
+        """As the router's own files have them: no supervisor is asked, for it may be stopped."""
+        at = _RUN / router.network / router.name
+        found = {}
+        for process in OURS:
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                found[process] = int((at / "life" / f"{process}.pid").read_text().split()[0])
+        with contextlib.suppress(OSError, ValueError):
+            state = json.loads((at / "state.json").read_text())
+            found.update({service["name"]: service["pid"] for service in state["services"] if service["pid"]})
+        return found
+
+    # What routerctl says of how it went is not judged here, for a server may be away: readiness is.
+    def _ready(self, router: Router) -> None:
+        self._product.wait_ready(router.name, HEALS_WITHIN, router.network)
+
+    def _kill(self, router: Router, process: str) -> None:
+        before = self.pids(router).get(process, 0)
         if not before:
-            return
+            return self._ready(router)
         with contextlib.suppress(ProcessLookupError):
             os.kill(before, signal.SIGKILL)
-        linux.wait_until(f"another {key}", lambda: self._pid(key) not in (0, before), HEALS_WITHIN, every=0.02)
-        self._ready(key.partition("/")[0])
+        replaced = lambda: self.pids(router).get(process, before) != before  # noqa: E731
+        linux.wait_until(f"another {router.key}/{process}", replaced, HEALS_WITHIN, every=0.02)
+        self._ready(router)
 
-    def _pid(self, key: str) -> int:
-        with contextlib.suppress(OSError, linux.LabError, KeyError, ValueError):
-            return self._product.processes().get(key, 0)
-        return 0
+    def _stop(self, router: Router, processes: Iterable[str]) -> None:
+        pids = self.pids(router)
+        self._pause([pids[process] for process in processes if process in pids])
+        self._ready(router)
 
-    def _ready(self, router: str) -> None:
-        self._product.wait_ready(router, HEALS_WITHIN)
-
-    def _stop(self, keys: list[str]) -> None:
-        processes = self._product.processes()
-        pids = [processes[key] for key in keys if processes.get(key)]
+    @staticmethod
+    def _pause(pids: list[int]) -> None:
         try:
             for pid in pids:
-                os.kill(pid, signal.SIGSTOP)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
             time.sleep(_PAUSE)
         finally:
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
-        self._ready(keys[0].partition("/")[0])
 
-    def _stop_all(self) -> None:
-        """A host that is suspended: every process of the network."""
-        self._stop([key for key, pid in sorted(self._product.processes().items()) if pid])
-
-    def _restart(self, router: str) -> None:
-        self._product.must("restart", router)
+    def _restart(self, router: Router) -> None:
+        self._product.ctl("restart", router.key, timeout=HEALS_WITHIN)
         self._ready(router)
 
-    def _uplink(self, router: str) -> None:
-        above = f"{NETWORK}.{UPSTREAM[router]}"
-        linux.ip_batch(above, [f"link set {router} down"])
+    def _uplink(self, router: Router) -> None:
+        port = self._wire(router) if router.form == "universe" else router.name
+        linux.ip_batch(router.upstream_netns, [f"link set {port} down"])
         time.sleep(_PAUSE)
-        linux.ip_batch(above, [f"link set {router} up"])
-        wait_for_carrier(above, router)
-        wait_for_carrier(f"{NETWORK}.{router}{'' if router == 'galaxy3' else '.egress'}", "uplink")
+        linux.ip_batch(router.upstream_netns, [f"link set {port} up"])
+        wait_for_carrier(router.upstream_netns, port)
         self._ready(router)
 
-    def _server(self, router: str) -> None:
-        """Its server is not reached for a moment: a route in the middle of the internet leads nowhere."""
-        facts = {"galaxy0": "openvpn", "galaxy1": "wireguard", "galaxy2": "socks5"}.get(router)
-        if facts is None:
-            return
-        address = self._facts[facts]["address"]
-        linux.ip_batch("lab-isp", [f"route add blackhole {address}/32"])
-        time.sleep(_PAUSE)
-        linux.ip_batch("lab-isp", [f"route del blackhole {address}/32"])
+    def _server(self, router: Router) -> None:
+        """Its server is not reached for a moment: a route in the middle of the internet leads nowhere. Tor is
+        started meanwhile: it finds no network."""
+        metric = next(self._metric)
+        routes = [f"blackhole {address}/32 metric {metric}" for _, address, _ in sorted(router.servers)]
+        # A star's relays are reached by its VPN, whose far end is lab-openvpn.
+        where = plan.OPENVPN if router.form == "star" else plan.ISP
+        linux.ip_batch(where, [f"route add {route}" for route in routes])
+        try:
+            if router.form == "star":
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self.pids(router)["tor"], signal.SIGKILL)
+                time.sleep(10 * _PAUSE)
+            time.sleep(_PAUSE)
+        finally:
+            linux.ip_batch(where, [f"route del {route}" for route in routes])
         self._ready(router)
 
-    def _nobody(self, router: str) -> None:
+    def _newnym(self, router: Router) -> None:
+        """Other circuits, by the supervisor's own request for it."""
+        self._product.request(router.name, "newnym", router.network)
+        self._ready(router)
+
+    def _nobody(self, router: Router) -> None:
         """Supervisor and keeper die at once; spawn brings them back."""
-        processes = self._product.processes()
+        pids = self.pids(router)
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for process in OURS:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(processes[f"{router}/{process}"], number)
-        down = lambda: self._product.ctl("status", router).returncode == 5  # noqa: E731
-        linux.wait_until("nobody answers", down, HEALS_WITHIN, every=0.02)
-        self._product.must("spawn", DEFINITIONS)
+                with contextlib.suppress(ProcessLookupError, KeyError):
+                    os.kill(pids[process], number)
+        ours = [pids[process] for process in OURS if process in pids]
+        gone = lambda: all(linux.start_time(pid) is None or linux.is_zombie(pid) for pid in ours)  # noqa: E731
+        linux.wait_until("nobody is left", gone, HEALS_WITHIN, every=0.02)
+        self._spawn(router)
+
+    def _ask_to_spawn(self, router: Router, *options: str) -> subprocess.CompletedProcess[str]:
+        """A supervisor upstream may be ending at this very moment: spawn says so, and is asked again."""
+        for _ in range(_TRIES):
+            done = self._product.ctl("spawn", *options, router.definition, timeout=HEALS_WITHIN)
+            if done.returncode == 0 or "ended the connection" not in done.stderr:
+                break
+        return done
+
+    def _spawn(self, router: Router) -> None:
+        self._ask_to_spawn(router)
         self._ready(router)
 
-    def _destroy(self, router: str) -> None:
-        """Its clients are cut off: their port goes with the router's namespace."""
-        self._product.must("destroy", router)
-        self._product.must("spawn", DEFINITIONS)
+    def _apply(self, router: Router, what: str, file: str) -> None:
+        """Another definition, and back: two transitions. Both servers are allowed while it changes."""
+        servers = set(router.servers)
+        if what == "server moved":
+            servers = self.fleet.server(router.form, moved=True)
+        elif what == "other egress":
+            servers = self.fleet.server(router.form, other=True)
+        allowed = self._allowed[router.key]
+        for definition, old, new in ((file, router.servers, servers), (router.definition, servers, router.servers)):
+            allowed.set_servers(old | new)
+            with self._noted([router], f"re-applied: {what}"):
+                self._product.ctl("restart", "--definition", definition, router.key, timeout=HEALS_WITHIN)
+                self._ready(router)
+                # From here on nothing may go to where it was; what had left before is judged by then.
+            allowed.set_servers(new)
+
+    def _lease(self, router: Router, address: str) -> None:
+        """The ISP refuses to renew, and says nothing more for a moment; then it gives an address, perhaps
+        another. Changed leases are changed back: two transitions."""
+        offer = self._isp.offers[router.mac]
+        allowed = self._allowed[router.key]
+        changed = address != router.address
+        for new in (address, router.address) if changed else (address,):
+            old = offer.address
+            allowed.set_addresses({old, new})
+            with contextlib.ExitStack() as stack:
+                if changed:
+                    stack.enter_context(self._noted([router], "lease changed"))
+                offer.refuse = True
+                self._renew(router)
+                lost = lambda: self._leased(router) is None  # noqa: E731
+                linux.wait_until(f"{router.key} to lose its lease", lost, HEALS_WITHIN)
+                offer.address = new
+                offer.refuse = False
+                given = lambda: self._leased(router) == new  # noqa: B023, E731
+                linux.wait_until(f"{router.key} to lease {new}", given, HEALS_WITHIN)
+                self._ready(router)
+            allowed.set_addresses({new})
+
+    def _renew(self, router: Router) -> None:
+        """By the DHCP client's own signal for it (udhcpc, SIGUSR1)."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pids(router)["udhcpc"], signal.SIGUSR1)
+
+    def _leased(self, router: Router) -> Optional[str]:
+        with contextlib.suppress(OSError, ValueError):
+            state = json.loads((_RUN / router.network / router.name / "state.json").read_text())
+            rungs = {rung["rung"]: rung["state"] for rung in state["ladder"]}
+            given = state["egress"].get("tunnelAddress")
+            return given.partition("/")[0] if given and rungs.get("address") == "ok" else None
+        return None
+
+    def _destroy(self, router: Router) -> None:
+        """Its client's port goes with it; a client sends again from the moment that there is a LAN."""
+        with self._noted([router], "destroy"):
+            self._product.must("destroy", router.key, timeout=HEALS_WITHIN)
+        with self._noted([router], "spawn"):
+            self._ask_to_spawn(router, "--no-wait")
+            self._connect_one(router)
+            self._ready(router)
+
+    def _cut_off(self, router: Router) -> None:
+        with self._noted([router], "destroy"):
+            self._product.must("destroy", router.key, timeout=HEALS_WITHIN)
+        with self._noted([router], "spawn cut off, spawn"):
+            with contextlib.suppress(Exception):  # killed: that is the point
+                self._product.ctl("spawn", router.definition, timeout=0.03)
+            done = self._ask_to_spawn(router)
+            if not linux.pin_of(router.key).exists():
+                raise LabError(f"spawn after one that was cut off: exit {done.returncode}\n{done.stdout}{done.stderr}")
+            self._connect_one(router)
+            self._ready(router)
+
+    def repair(self, router: Router) -> None:
+        """After an error: as it was at the start, if that can be had."""
+        with self._noted([router], "repair"):
+            self._ask_to_spawn(router)
+            if not _has_link(self._clients[router.key].netns):
+                self._connect_one(router)
+            self._ready(router)
+
+    # --- several at once: nothing else may go on in that network ---------------------------------------
+
+    def suspend(self, network: str) -> None:
+        """A host that sleeps: every process of the network is stopped."""
+        routers = self.fleet.network(network)
+        with self._noted(routers, "host suspended, resumed"):
+            pids = [pid for router in routers for pid in self.pids(router).values()]
+            self._pause(pids)
+            for router in routers:
+                self._ready(router)
+
+    def pull_nic(self, network: str) -> None:
+        """The NIC ends, as it does when the namespace at its other end ends; another is plugged in."""
+        universe = next(r for r in self.fleet.network(network) if r.form == "universe")
+        with self._noted([universe], "NIC pulled, plugged in"):
+            linux.ip_batch(plan.ISP, [f"link delete {self._wire(universe)}"])
+            time.sleep(_PAUSE)
+            self._plug_in(universe)
+            self._restart(universe)
+        for router in self.fleet.network(network):
+            self._ready(router)
+
+    def renew_network(self, network: str) -> None:
+        """All of it destroyed, and spawned at once."""
+        routers = self.fleet.network(network)
+        with self._noted(routers, "destroy"):
+            names = [router.key for router in routers]
+            self._product.must("destroy", "--force", *names, timeout=HEALS_WITHIN)
+            self._plug_in(next(router for router in routers if router.form == "universe"))
+        with self._noted(routers, "spawn"):
+            self._spawn_network(network)
+
+    def spawn_many(self, network: str, count: int) -> None:
+        """That many routers (at most 100) at once, by one routerctl; clients on some of them send from the first
+        moment."""
+        routers = [self._one_of_many(network, copy) for copy in range(count)]
+        for router in routers:
+            self._allowed[router.key] = self._watch.add(router)
+        with self._noted(routers, f"spawn, {count} at once"):
+            file = self.fleet.write_set(network, f"{network}-{MANY}", routers)
+            self._product.must("spawn", "--no-wait", file, timeout=300)
+            self._connect(routers[:: max(1, count // 8)])
+            for router in routers:
+                self._ready(router)
+        with self._noted(routers, f"destroy, {count} at once"):
+            self._product.must("destroy", *[router.key for router in routers], timeout=300)
+        for router in routers:
+            client = self._clients.pop(router.key, None)
+            if client is not None:
+                self._chorus.remove(client.netns)
+                client.close()
+
+    def _one_of_many(self, network: str, copy: int) -> Router:
+        form = "direct" if copy % 2 == 0 else "socks5"
+        address = f"{UNIVERSE_LAN}.{10 + copy if copy < 90 else 64 + copy}"  # those that router_mac() knows
+        mac = fleet.router_mac(int(network.removeprefix("network")), address)
+        servers = self.fleet.server(form)
+        return Router(network, f"many{copy}", form, "universe0", address, mac, f"10.3.{copy}", servers=servers)
+
+    # --- ways past a router, made on purpose ---------------------------------------------------------
+
+    def controls(self, router: Router) -> list[str]:
+        """Each must be seen by the watch."""
+        return [] if router.form == "universe" or self._downstream(router) else ways_past.fitting(router)
+
+    def control(self, router: Router, name: str) -> bool:
+        """Was it caught? The router is made anew afterwards."""
+        seen: list[tuple[str, Frame]] = []
+        self._watch.take(router)
+
+        def look() -> bool:
+            seen.extend(self._watch.take(router).wrong)
+            return len(seen) >= 3
+
+        began = time.monotonic()
+        try:
+            self._watch.expect_extra(router, router.upstream_netns)
+            ways_past.WAYS[name](router)
+            with contextlib.suppress(LabError):
+                linux.wait_until("the leak", look, 20)
+        finally:
+            # A connection that nobody can end any more may keep the namespace, and so the client's link, for a while.
+            linux.ip_batch(self._clients[router.key].netns, ["link delete eth0"])
+            self._product.ctl("destroy", router.key, timeout=HEALS_WITHIN)
+            ways_past.remove(router)
+            self._watch.take(router)
+            self._take_above(router)
+        self.notes.append(Note(router.key, router.form, name, len(seen), seen, time.monotonic() - began, True))
+        self._ask_to_spawn(router)
+        self._connect_one(router)
         self._ready(router)
+        return bool(seen)
+
+    def _take_above(self, router: Router) -> None:
+        """What a control lets out is seen again on the links that lead on from there."""
+        while router.upstream is not None:
+            above = next(r for r in self.fleet.network(router.network) if r.name == router.upstream)
+            seen = self._watch.take(above)
+            wrong = [(why, frame) for why, frame in seen.wrong if router.mark not in frame.data]
+            if wrong:
+                self.notes.append(Note(above.key, above.form, f"control: {router.key}", seen.frames, wrong, 0.0))
+            router = above
+
+    # --- housekeeping -------------------------------------------------------------------------------
+
+    def shorten_logs(self) -> None:
+        for log in (self._lab.state / "log").iterdir():
+            if log.stat().st_size > _LOG_LIMIT:
+                os.truncate(log, 0)
+
+
+def _has_link(netns: str) -> bool:
+    return "eth0" in linux.run(["ip", "-o", "link"], netns)
 
 
 def wait_for_carrier(netns: str, link: str) -> None:
     """The kernel carries nothing before it has looked at the carrier, once a second at most (link_watch.c)."""
     carrier = lambda: "state UP" in linux.run(["ip", "-o", "link", "show", link], netns)  # noqa: E731
     linux.wait_until(f"carrier of {link}", carrier, HEALS_WITHIN, every=0.02)
-
-
-def report(blocks: list[Block]) -> str:
-    lines = [f"{'router':10} {'transition':20} {'times':>7} {'frames':>9} {'leaked':>7} {'strays':>7} {'each':>9}"]
-    for b in blocks:
-        each = f"{b.seconds / b.transitions * 1000:.0f} ms"
-        counts = f"{b.transitions:7} {b.frames:9} {len(b.leaked):7} {b.strays:7}"
-        lines.append(f"{b.router:10} {b.kind:20} {counts} {each:>9}")
-    total = sum(b.transitions for b in blocks)
-    leaked = sum(len(b.leaked) for b in blocks)
-    strays = sum(b.strays for b in blocks)
-    lines.append(f"{'all':10} {'':20} {total:7} {sum(b.frames for b in blocks):9} {leaked:7} {strays:7}")
-    return "\n".join(lines)
-
-

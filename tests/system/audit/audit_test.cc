@@ -173,6 +173,43 @@ TEST(Auditor, OutlivesALinkThatGoesAway) {
   EXPECT_EQ(report.violations.size(), 1u);
 }
 
+// The router's address changes: frames ahead of the news and behind it are no leak, another one is.
+TEST(Auditor, TakesNewContractsWhileItWatches) {
+  Cable cable;
+  std::vector<Watch> watches;
+  watches.push_back({{"uplink", contract(), true, true}, cable.ring(cable.far, "far")});
+  const AuditorHome home{std::string(ORRERY_BINARY_DIR) + "/bin", IdRange{0x7ff00000, 2}};
+  // Longer than the test takes: the report settles what is held back.
+  AuditorProcess auditor =
+      must(AuditorProcess::start(std::move(watches), kSession, home, milliseconds(60000)));
+  LinkContract moved = contract();
+  moved.allowed.front().source.among = {prefix("10.0.0.8/32")};
+  cable.send(udpFrame("10.0.0.8", "198.18.1.10"));
+  cable.send(udpFrame("10.0.0.66", "198.18.1.10"));
+  must(sendMarker(cable.near.netns, ifName("near"), kSession, 9));
+  must(auditor.awaitMarker(0, 9, kPatience));
+  must(auditor.setContracts({moved}, kPatience));
+  cable.send(udpFrame("10.0.0.7", "198.18.1.10"));
+  cable.send(udpFrame("10.0.0.8", "198.18.1.10"));
+  const LinkReport report = reportOf(cable, auditor);
+  EXPECT_EQ(report.frames, 4u);
+  ASSERT_EQ(report.violations.size(), 1u);
+  EXPECT_EQ(report.violations.front().count, 1u);
+  EXPECT_THAT(report.violations.front().first, testing::HasSubstr("10.0.0.66"));
+  EXPECT_EQ(must(auditor.nextLine(kPatience)).text("event"), "violation") << "told, too";
+}
+
+TEST(Auditor, TellsAHeldBackLeakByItself) {
+  Cable cable;
+  std::vector<Watch> watches;
+  watches.push_back({{"uplink", contract(), true, true}, cable.ring(cable.far, "far")});
+  const AuditorHome home{std::string(ORRERY_BINARY_DIR) + "/bin", IdRange{0x7ff00000, 2}};
+  AuditorProcess auditor =
+      must(AuditorProcess::start(std::move(watches), kSession, home, milliseconds(50)));
+  cable.send(udpFrame("10.0.0.66", "198.18.1.10"));
+  EXPECT_EQ(must(auditor.nextLine(kPatience)).text("event"), "violation");
+}
+
 std::string statusOf(const std::string& process, std::string_view name) {
   const std::string text = must(readFile(process + "/status"));
   for (const std::string_view line : split(text, '\n'))

@@ -16,6 +16,7 @@
 #include "runtime/engine/file_journal.h"
 #include "runtime/engine/kernel_world.h"
 #include "runtime/engine/placement.h"
+#include "runtime/engine/port_owners.h"
 #include "runtime/engine/remake.h"
 #include "runtime/engine/router_store.h"
 #include "sandbox/base/file.h"
@@ -164,12 +165,24 @@ class Plans : public ::testing::TestWithParam<Chain> {
 
   std::vector<std::string> uplinkLinks() const {
     if (chain().size() < 2) return {};
-    Rtnl rtnl = must(Rtnl::open(must(openNetns(chain()[chain().size() - 2].first.id.text()))));
+    Rtnl rtnl = must(Rtnl::open(must(openNetns(uplink().text()))));
     return linksOf(rtnl);
   }
 
+  const RouterId& uplink() const { return chain()[chain().size() - 2].first.id; }
+
+  // As the supervisor there would.
+  void sweepUplink() const {
+    NftSocket rules = must(NftSocket::open(must(openNetns(uplink().text()))));
+    must(sweepDepartures(rules, uplink()));
+    EXPECT_TRUE(must(dumpCountedRuleset(rules)).elements.empty());
+  }
+
   void expectAsBefore(const std::string& when) {
-    if (chain().size() > 1) awaitLinks(chain()[chain().size() - 2].first.id.text(), portsBefore_);
+    if (chain().size() > 1) {
+      awaitLinks(uplink().text(), portsBefore_);
+      sweepUplink();
+    }
     if (chain().size() == 1) must(removeEmptyNetnsDirectory());
     ASSERT_TRUE(same(before_, snapshot())) << when;
   }

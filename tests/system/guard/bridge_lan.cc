@@ -10,6 +10,7 @@
 #include <chrono>
 #include <thread>
 
+#include "netns/link/port_state.h"
 #include "netns/nft/text.h"
 #include "sandbox/base/file.h"
 
@@ -29,25 +30,7 @@ bool awaitTrue(Reached reached) {
   return true;
 }
 
-// A link that is new to its bridge forwards once its carrier has been noticed, a moment later.
-bool forwards(Rtnl& router, const IfName& port) {
-  constexpr std::uint8_t kForwarding = 3;  // BR_STATE_FORWARDING, linux/if_bridge.h
-  std::uint8_t state = 0;
-  ifinfomsg head{};
-  test::must(router.query(
-      NlMessage("look at a port", RTM_GETLINK, 0, head).putString(IFLA_IFNAME, port.str()),
-      [&](const NlReply& reply) -> Status {
-        state = Attributes(afterHeader(reply.payload, sizeof head))
-                    .nested(IFLA_LINKINFO)
-                    .nested(IFLA_INFO_SLAVE_DATA)
-                    .value<std::uint8_t>(IFLA_BRPORT_STATE)
-                    .value_or(0);
-        return {};
-      }));
-  return state == kForwarding;
-}
-
-RouterSpec specOf(bool clientsTalk) {
+RouterSpec specOf(bool clientsTalk, std::vector<FilterSpec> filters) {
   RouterSpec spec;
   spec.id = {"network0", "galaxy3"};
   spec.kind = Kind::galaxy;
@@ -55,6 +38,7 @@ RouterSpec specOf(bool clientsTalk) {
   spec.lan.mac = macFromAddress(spec.lan.address.address, 0);
   spec.lan.dhcp = DhcpSpec{test::ip("10.1.3.2"), test::ip("10.1.3.253")};
   spec.lan.clientsTalk = clientsTalk;
+  spec.lan.filters = std::move(filters);
   spec.egress = DirectEgress{};
   spec.uplink = RouterUplink{"universe0", std::nullopt};
   return spec;
@@ -148,12 +132,12 @@ Client::Client(test::Place& router, NftSocket& rules, const RouterSpec& spec,
   peer.up = true;
   peer.rtnl = &place.rtnl;
   test::must(createVeth(router.rtnl, port, peer, 1500));
-  if (!awaitTrue([&] { return forwards(router.rtnl, owner.port); }))
+  if (!awaitTrue([&] { return test::must(isForwarding(router.rtnl, owner.port)); }))
     throw std::runtime_error("port " + portName + " does not forward");
 }
 
-Lan::Lan(bool clientsTalk)
-    : spec(specOf(clientsTalk)),
+Lan::Lan(bool clientsTalk, std::vector<FilterSpec> filters)
+    : spec(specOf(clientsTalk, std::move(filters))),
       router(madeRouter(spec)),
       rules(ruled(router, spec)),
       hostile(router, rules, spec, "hostile", "10.1.3.5"),
@@ -164,6 +148,13 @@ std::map<std::string, std::uint64_t> Lan::counts() {
   for (const nft::NamedCount& count : nft::namedCounts(test::must(dumpCountedRuleset(rules))))
     if (count.table == "bridge orrery" || count.name == "invalid")
       out[count.name] += count.count.packets;
+  return out;
+}
+
+std::map<std::string, std::uint64_t> Lan::allCounts() {
+  std::map<std::string, std::uint64_t> out;
+  for (const nft::NamedCount& count : nft::namedCounts(test::must(dumpCountedRuleset(rules))))
+    out[count.name] += count.count.packets;
   return out;
 }
 

@@ -50,9 +50,10 @@ struct Lan {
   NftSocket rules;
   Client hostile, victim;
 
-  explicit Lan(bool clientsTalk);
+  explicit Lan(bool clientsTalk, std::vector<FilterSpec> filters = {});
   // By the comment of its rule, in the bridge's table; "invalid": what connection tracking refused.
   std::map<std::string, std::uint64_t> counts();
+  std::map<std::string, std::uint64_t> allCounts();  // of the other tables as well
   // Waits until a count is at least this; false after a while.
   bool reaches(const std::string& kind, std::uint64_t count);
   // The addresses that the bridge has learned, with the index of their port.

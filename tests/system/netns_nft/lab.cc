@@ -118,6 +118,19 @@ int tcpConnect(const NetnsFd& netns, const std::string& address, std::uint16_t p
   return waitFor(fd->get(), POLLOUT, milliseconds) ? socketError(fd->get()) : ETIMEDOUT;
 }
 
+UniqueFd tcpConnection(const NetnsFd& netns, const std::string& address, std::uint16_t port) {
+  auto fd = socketIn(netns, AF_INET, SOCK_STREAM, 0);
+  EXPECT_TRUE(fd);
+  const sockaddr_in at = endpoint(address, port);
+  EXPECT_EQ(::connect(fd->get(), reinterpret_cast<const sockaddr*>(&at), sizeof at), 0) << errno;
+  return *std::move(fd);
+}
+
+int tcpError(const UniqueFd& socket, int milliseconds) {
+  // POLLERR is told without asking, and not what the other side says.
+  return waitFor(socket.get(), 0, milliseconds) ? socketError(socket.get()) : 0;
+}
+
 UniqueFd udpSocket(const NetnsFd& netns, const std::string& address, std::uint16_t port,
                    bool transparent) {
   auto fd = socketIn(netns, AF_INET, SOCK_DGRAM, 0);

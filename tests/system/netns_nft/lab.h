@@ -30,6 +30,9 @@ UniqueFd tcpListener(const NetnsFd& netns, std::uint16_t port, bool transparent 
 // 0 or the errno of the connection; ETIMEDOUT after `milliseconds`.
 int tcpConnect(const NetnsFd& netns, const std::string& address, std::uint16_t port,
                int milliseconds, const std::string& source = "");
+// A connection that stays, and the error that it is told within `milliseconds`: 0 if none is.
+UniqueFd tcpConnection(const NetnsFd& netns, const std::string& address, std::uint16_t port);
+int tcpError(const UniqueFd& socket, int milliseconds);
 UniqueFd udpSocket(const NetnsFd& netns, const std::string& address, std::uint16_t port,
                    bool transparent = false);
 void udpSend(const UniqueFd& socket, const std::string& address, std::uint16_t port,

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 
+#include "netns/conntrack/nudge.h"
 #include "netns/link/link.h"
 #include "tests/system/netns_nft/lab.h"
 #include "tests/unit/routers/firewall/samples.h"
@@ -132,6 +133,72 @@ TEST(Packets, ASpoofedSourceIsDropped) {
   ASSERT_TRUE(deleteRuleset(chain.nft));
   lab::udpSend(spoofer, "198.51.100.9", 7000, "spoofed");
   EXPECT_EQ(lab::udpReceive(server, kSoon), "203.0.113.5 spoofed") << "the control";
+}
+
+// What a supervisor does when it cuts flows.
+void cut(const Chain& chain) {
+  Conntrack tracking = Conntrack::open(chain.router).value();
+  const auto flows = tracking.list().value();
+  EXPECT_TRUE(tracking.forgetAll());
+  EXPECT_TRUE(nudge(chain.router, flows));
+}
+void say(const UniqueFd& connection) {
+  EXPECT_EQ(::send(connection.get(), "x", 1, MSG_NOSIGNAL), 1);
+}
+const char* const kLastRoute = "ip link set lo up && ip route add default dev lo table 253";
+
+TEST(Packets, WithoutAWayOutClientsAreRefusedAtOnce) {
+  Chain chain = direct();
+  run(chain.router, kLastRoute);
+  const UniqueFd server = lab::tcpListener(chain.wan, 80);
+  const UniqueFd speaks = lab::tcpConnection(chain.client, "198.51.100.9", 80);
+  run(chain.router, "ip route del default && ip addr flush dev ens1");
+  say(speaks);  // connection tracking still knows it
+  EXPECT_EQ(lab::tcpError(speaks, kSoon), ECONNRESET);
+  EXPECT_EQ(lab::tcpConnect(chain.client, "198.51.100.9", 80, kSoon), ECONNREFUSED);
+  const UniqueFd datagrams = lab::connectedUdp(chain.client, "198.51.100.9", 7000);
+  lab::udpSend(datagrams, "198.51.100.9", 7000, "hello");
+  EXPECT_EQ(lab::udpError(datagrams, kSoon), EHOSTUNREACH);
+  const UniqueFd own = lab::udpSocket(chain.router, "0.0.0.0", 0);
+  lab::udpSend(own, "198.51.100.9", 53, "the resolver's");
+  EXPECT_GE(counted(chain.nft, "no-way-out"), 4u);
+  run(chain.router,
+      "ip addr add 198.51.100.2/24 dev ens1 && ip route add default via 198.51.100.9");
+  EXPECT_EQ(lab::tcpConnect(chain.client, "198.51.100.9", 80, kSoon), 0) << "the control";
+}
+
+TEST(Packets, AWayOutWithoutCarrierIsNone) {
+  Chain chain = direct();
+  run(chain.router, kLastRoute);
+  ASSERT_TRUE(setSysctls(chain.router, {{"ipv4/conf/all/ignore_routes_with_linkdown", "1"}}));
+  const UniqueFd server = lab::tcpListener(chain.wan, 80);
+  const UniqueFd speaks = lab::tcpConnection(chain.client, "198.51.100.9", 80);
+  run(chain.wan, "ip link set eth0 down");
+  run(chain.router, "timeout 20 sh -c 'until ip link show ens1 | grep -q NO-CARRIER; do :; done'");
+  say(speaks);
+  EXPECT_EQ(lab::tcpError(speaks, kSoon), ECONNRESET);
+}
+
+// The way out is there all the time: it is another one.
+TEST(Packets, AFlowThatIsForgottenIsReset) {
+  Chain chain = direct();
+  const UniqueFd server = lab::tcpListener(chain.wan, 80);
+  const auto open = [&] { return lab::tcpConnection(chain.client, "198.51.100.9", 80); };
+  const UniqueFd listens = open(), unaware = open();
+  say(unaware);
+  EXPECT_EQ(lab::tcpError(unaware, kNever), 0) << "the control";
+  cut(chain);
+  EXPECT_EQ(lab::tcpError(listens, kSoon), ECONNRESET) << "it never said a word";
+  EXPECT_TRUE(grows(chain.nft, "lost-flow", 0));
+  EXPECT_TRUE(Conntrack::open(chain.router).value().list().value().empty());
+
+  const UniqueFd speaks = open(), closes = open();
+  ASSERT_TRUE(Conntrack::open(chain.router).value().forgetAll());
+  say(speaks);
+  EXPECT_EQ(lab::tcpError(speaks, kSoon), ECONNRESET);
+  EXPECT_EQ(::shutdown(closes.get(), SHUT_WR), 0);
+  EXPECT_EQ(lab::tcpError(closes, kSoon), ECONNRESET)
+      << "its FIN is invalid to connection tracking";
 }
 
 TEST(Packets, TheRouterItselfSendsOnlyDns) {

@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +15,7 @@
 
 #include "sandbox/base/file.h"
 #include "sandbox/landlock/landlock.h"
+#include "sandbox/seccomp/install.h"
 #include "tests/system/sandbox_process/fixture.h"
 
 namespace orrery::test {
@@ -240,6 +242,32 @@ TEST(Spawn, ListenerAnswersTheServicesCalls) {
   EXPECT_EQ(readLine(pipe.reader.get()), "fds=0,1,2");
   EXPECT_EQ(readLine(pipe.reader.get()), "getcwd-syscall=ENOTNAM");
   EXPECT_TRUE(waitExit(child->pidfd)->ok());
+}
+
+// In a container whose runtime listens itself: the kernel lets a process have one listener, and the
+// caller may try again without (service_runner.cc).
+TEST(Spawn, ASecondListenerIsRefusedAsBusy) {
+  const auto outer = filterGetcwd(SECCOMP_RET_USER_NOTIF);
+  const auto inner = filterGetcwd(SECCOMP_RET_ERRNO | EXDEV);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    if (installSeccomp(outer, kSeccompNewListener) < 0) ::_exit(10);
+    const SandboxSpec spec = probeSpec({"pid"});
+    SpawnRequest request{.spec = spec};
+    request.filter = inner;
+    request.wantSeccompListener = true;
+    const auto busy = spawnSandboxed(request);
+    if (busy || busy.error().err != EBUSY) ::_exit(11);
+    request.wantSeccompListener = false;
+    const auto started = spawnSandboxed(request);
+    if (!started) ::_exit(12);
+    ::_exit(waitExit(started->pidfd)->ok() ? 0 : 13);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status)) << WTERMSIG(status);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 TEST(Spawn, LandlockLetsEverythingNeededThroughAndDeniesTheRest) {

@@ -11,8 +11,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sandbox/base/file.h"
+#include "sandbox/base/strings.h"
 #include "sandbox/seccomp/embedded.h"
 #include "sandbox/seccomp/install.h"
+#include "sandbox/seccomp/own_calls.h"
 #include "sandbox/seccomp/profile.h"
 
 namespace orrery {
@@ -85,6 +88,71 @@ INSTANTIATE_TEST_SUITE_P(
         Attempt{"notifyWithoutSupervisor", "wireguard-go", SYS_ioctl, {0, 0x8922}, ENOSYS, 0},
         Attempt{"ownProgram", "tproxy", SYS_socket, {AF_INET, SOCK_DGRAM, 0}, 0, SIGSYS}),
     [](const auto& test) { return test.param.what; });
+
+// What the supervisor's filter does on the kernel: to itself, and to a program that it starts.
+class SupervisorsFilter : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/orrery-refused-XXXXXX";
+    const UniqueFd made(::mkstemp(name));
+    ASSERT_TRUE(made);
+    record_ = name;
+    ASSERT_TRUE(removeFile(record_));
+  }
+  void TearDown() override { EXPECT_TRUE(removeFile(record_)); }
+
+  // In a child, which ends with what `act` returns.
+  template <class Act>
+  int statusOf(const Act& act) {
+    const auto program = embeddedProfile("supervisor");
+    EXPECT_TRUE(program);
+    const pid_t child = ::fork();
+    if (child == 0) ::_exit(confineToCalls(*program, record_) ? act() : 255);
+    int status = 0;
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    return status;
+  }
+  std::string record_;
+};
+
+TEST_F(SupervisorsFilter, EndsItByNameForWhatItNeverDoes) {
+  for (const long call : {SYS_bpf, SYS_ptrace, SYS_kexec_load, SYS_io_uring_setup, SYS_chroot}) {
+    const int status = statusOf([&] { return static_cast<int>(::syscall(call, 1L, 2L, 3L)); });
+    ASSERT_TRUE(WIFSIGNALED(status)) << "exit " << WEXITSTATUS(status);
+    EXPECT_EQ(WTERMSIG(status), SIGKILL);
+    const auto told = takeRefusedCall(record_);
+    ASSERT_TRUE(told) << call;
+    EXPECT_EQ(told->number, call);
+    EXPECT_EQ(told->args[0], 1u);
+    EXPECT_EQ(told->args[2], 3u);
+    EXPECT_GT(told->pid, 0);
+  }
+}
+
+// Ends nobody else: a program that it starts has other addresses.
+TEST_F(SupervisorsFilter, RefusesTheSameToWhatItStarts) {
+  const std::string script = fmt::format(
+      "import ctypes, sys\nc = ctypes.CDLL(None, use_errno=True)\n"
+      "c.syscall({}, 0, 0, 0)\nsys.exit(ctypes.get_errno())",
+      SYS_bpf);
+  const int status = statusOf([&] {
+    (void)::execl("/usr/bin/python3", "python3", "-c", script.c_str(), nullptr);
+    return 254;
+  });
+  ASSERT_TRUE(WIFEXITED(status)) << WTERMSIG(status);
+  EXPECT_EQ(WEXITSTATUS(status), ENOSYS);
+  EXPECT_FALSE(takeRefusedCall(record_));
+}
+
+TEST_F(SupervisorsFilter, IsCounted) {
+  const unsigned before = *installedFilters();
+  const int status = statusOf([] {
+    const auto now = installedFilters();
+    return now ? static_cast<int>(*now) : 200;
+  });
+  ASSERT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), static_cast<int>(before) + 1);
+}
 
 #if defined(__x86_64__)
 TEST(EnforcementOfAbi, KillsThe32BitGate) {

@@ -22,6 +22,10 @@ TEST(TproxyLimits, OneClientCannotTakeAll) {
   const UniqueFd other = dialFrom(t.net.clients[1], "198.51.100.7", kBanner);
   EXPECT_EQ(receiveSome(other.get(), 6), "banner");
   EXPECT_EQ(t.proxy->stats()["ends"]["refused_client_limit"], 1);
+  auto told = t.proxy->event();
+  if (told["event"] == "upstream") told = t.proxy->event();
+  EXPECT_EQ(told["event"], "limit");
+  EXPECT_EQ(told["refused"], 1);
 }
 
 // More clients than it may or can have at once: all are served in turn, none is turned away, and it
@@ -62,6 +66,23 @@ TEST(TproxyLimits, OutOfDescriptorsPausesAccepting) {
     TorNet t({}, openFiles);
     serveInTurn(t, 150);
   }
+}
+
+TEST(TproxyLimits, SlowReadersCostTheirOwnBuffersOnly) {
+  Limits limits;
+  limits.pipesPerClient = 2;
+  TorNet t(limits);
+  std::vector<UniqueFd> unread;
+  for (int i = 0; i < 20; ++i) {
+    unread.push_back(dialFrom(t.net.clients[0], "198.51.100.7", kSource));
+    ASSERT_EQ(receiveSome(unread.back().get(), 1).size(), 1u);
+  }
+  const UniqueFd other = dialFrom(t.net.clients[1], "198.51.100.7", kSource);
+  EXPECT_EQ(receiveAll(other.get()).size(), kSourceBytes);
+  // Its pipes, those of the other one, and a few that are kept for the next.
+  EXPECT_LE(t.proxy->pipes(), 2u + 2u + 8u);
+  const std::uint64_t held = t.proxy->stats()["bytes_down"].get<std::uint64_t>() - kSourceBytes;
+  EXPECT_LT(held, kSourceBytes / 2) << "of twenty times as much";
 }
 
 TEST(TproxyLimits, IdleFlowsEnd) {

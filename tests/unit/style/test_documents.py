@@ -133,6 +133,21 @@ class Documents(unittest.TestCase):
         self.assertGreater(count, 40, "documents cite tests as `Suite.Name`")
         self.assert_none(wrong)
 
+    def test_every_leak_class_has_a_test_and_a_control(self) -> None:
+        """The table of SECURITY.md: class, why it cannot be, tests that exist, control."""
+        text = (ROOT / "SECURITY.md").read_text(encoding="utf-8").split("\n## Leak classes\n")[1].split("\n## ")[0]
+        rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+        known = gtests() | python_tests()
+        wrong = []
+        for row in rows[2:]:
+            tests = [name for name in _CODE.findall(row[2]) if name in known]
+            if len(row) != 4 or not tests or not row[3]:
+                wrong.append(f"SECURITY.md: leak class '{row[0]}' has no test or no control")
+            if not any(name in known for name in _CODE.findall(row[3])) and "test" not in row[3]:
+                wrong.append(f"SECURITY.md: leak class '{row[0]}': its control is in no test")
+        self.assertGreater(len(rows), 20)
+        self.assert_none(wrong)
+
     def test_cited_paths_exist(self) -> None:
         pattern = re.compile(rf"^(?:{_TOP})/[\w./*-]*$")
         wrong = []

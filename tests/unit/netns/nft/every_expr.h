@@ -75,6 +75,12 @@ inline std::vector<Rule> everyFilterRule() {
       {isTcp, Tproxy{Ipv4{0x0a000001}, 9040}},
       {SetMark{0xdeadbeef}},
       {NoTrack{}},
+      {InSet{"routers", {KeyPart::ipSource}, true}, Accept{}},
+      {CtState{.fresh = true}, OverCount{"flows", {KeyPart::ipSource}, 8192}, Drop{}},
+      {OverRate{"queries", {KeyPart::ipSource}, 100, 400}, Drop{}},
+      {L4Proto{{protocol::kUdp}},
+       InSet{"leases", {KeyPart::etherSource, KeyPart::dhcpClientMac}, true}, Drop{}},
+      {OverRate{"cards", {KeyPart::etherSource}, 10, 40}, Drop{}},
   };
   std::vector<Rule> rules;
   for (std::size_t i = 0; i < lines.size(); ++i)
@@ -125,11 +131,22 @@ inline std::vector<Rule> everyBridgeRule() {
        "arp",
        true},
       {{EtherType{{ethertype::kIpv4}}, ShorterThan{20}, Drop{}}, "runt", true},
+      {{OverRate{"rates", {KeyPart::inputName, KeyPart::etherSource}, 50, 200}, Drop{}}, "", true},
+      {{OverRate{"links", {KeyPart::inputName}, 1, 1}}, "", true},
   };
 }
 inline std::vector<NamedSet> everySet() {
   return {{"clients", {KeyType::ifName, KeyType::etherAddress, KeyType::ipv4Address}, 256},
-          {"ports", {KeyType::ifName, KeyType::etherAddress}, 0}};
+          {"ports", {KeyType::ifName, KeyType::etherAddress}, 0},
+          {"rates", {KeyType::ifName, KeyType::etherAddress}, 1024, true, 60},
+          {"links", {KeyType::ifName}, 7, true}};
+}
+inline std::vector<NamedSet> everyIpSet() {
+  return {{"cards", {KeyType::etherAddress}, 16, true, 3600},
+          {"flows", {KeyType::ipv4Address}, 65535, true},
+          {"leases", {KeyType::etherAddress, KeyType::etherAddress}, 16},
+          {"queries", {KeyType::ipv4Address}, 1, true, 1},
+          {"routers", {KeyType::ipv4Address}, 1024}};
 }
 
 inline Ruleset everyExpr() {
@@ -145,6 +162,7 @@ inline Ruleset everyExpr() {
   ip.chains.push_back(
       {"behind", base(ChainType::nat, Hook::postrouting, priority::kSrcNat), everySourceNatRule()});
   ip.chains.push_back({"forward", base(ChainType::filter, Hook::forward, -1), everyForwardRule()});
+  ip.sets = everyIpSet();
   ip.chains.push_back({"routes", base(ChainType::route, Hook::output, -7), {}});
   Table inet{Family::inet, kTableName, {}};
   inet.chains.push_back({"in",

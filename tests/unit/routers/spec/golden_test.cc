@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "netns/pcap/compile.h"
 #include "routers/spec/reader.h"
 #include "routers/spec/spec_json.h"
 #include "routers/spec/spec_toml.h"
@@ -30,6 +31,21 @@ class GoldenFiles : public AuxiliaryFiles {
     return AuxiliaryFile{*std::move(text), mode, 0};
   }
 };
+
+class GoldenFilters : public FilterCompiler {
+ public:
+  Result<BpfProgram> compile(const std::string& expression, const Prefix4& lan) const override {
+    static const ExpressionCompiler kCompiler = std::move(ExpressionCompiler::open()).value();
+    return kCompiler.compile(expression, lan);
+  }
+};
+
+tl::expected<Definitions, Diagnostics> readGolden(const std::vector<DefinitionFile>& files) {
+  const GoldenFilters filters;
+  ReadOptions options;
+  options.filters = &filters;
+  return readDefinitions(files, GoldenFiles(), options);
+}
 
 std::vector<DefinitionFile> splitFiles(const std::string& name, const std::string& text) {
   std::vector<DefinitionFile> files{{name, ""}};
@@ -72,7 +88,7 @@ class BadDefinition : public ::testing::TestWithParam<std::string> {};
 TEST_P(BadDefinition, IsRefusedWithTheExpectedWords) {
   const std::string base = kRoot + "bad/" + GetParam();
   const auto files = splitFiles(GetParam() + ".toml", readFile(base + ".toml").value());
-  const auto read = readDefinitions(files, GoldenFiles());
+  const auto read = readGolden(files);
   ASSERT_FALSE(read) << "accepted";
   expectGolden(base + ".expected", toText(read.error()));
 }
@@ -82,7 +98,7 @@ class GoodDefinition : public ::testing::TestWithParam<std::string> {};
 TEST_P(GoodDefinition, IsResolved) {
   const std::string base = kRoot + "good/" + GetParam();
   const auto files = splitFiles(GetParam() + ".toml", readFile(base + ".toml").value());
-  const auto read = readDefinitions(files, GoldenFiles());
+  const auto read = readGolden(files);
   ASSERT_TRUE(read) << toText(read.error());
   std::string got = toText(read->warnings);
   for (const RouterSpec& router : read->routers)
@@ -94,7 +110,7 @@ TEST_P(GoodDefinition, IsResolved) {
 TEST_P(GoodDefinition, SurvivesTomlAndJson) {
   const std::string base = kRoot + "good/" + GetParam();
   const auto files = splitFiles(GetParam() + ".toml", readFile(base + ".toml").value());
-  const auto read = readDefinitions(files, GoldenFiles());
+  const auto read = readGolden(files);
   ASSERT_TRUE(read);
   std::vector<DefinitionFile> again;
   for (const RouterSpec& router : read->routers) {
@@ -103,7 +119,7 @@ TEST_P(GoodDefinition, SurvivesTomlAndJson) {
     ASSERT_TRUE(json) << json.error().message;
     EXPECT_EQ(*json, router);
   }
-  const auto reread = readDefinitions(again, GoldenFiles());
+  const auto reread = readGolden(again);
   ASSERT_TRUE(reread) << toText(reread.error());
   EXPECT_EQ(reread->routers, read->routers);
 }

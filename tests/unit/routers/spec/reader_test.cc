@@ -35,6 +35,23 @@ TEST(Reader, FillsInTheDefaults) {
   EXPECT_TRUE(std::holds_alternative<DirectEgress>(spec.egress));
 }
 
+TEST(Reader, AsksOnceForThoseThatMatter) {
+  int asked = 0;
+  KnownScope scope;
+  ReadOptions options;
+  options.knownIn = [&](const KnownScope& asks) {
+    ++asked;
+    scope = asks;
+    return std::vector<RouterSpec>{universe()};
+  };
+  EXPECT_TRUE(readDefinitions({{"g.toml", kGalaxy}}, FakeFiles(), options));
+  EXPECT_EQ(asked, 1);
+  EXPECT_EQ(scope.networks, std::set<std::string>{"network0"});
+  EXPECT_FALSE(scope.nics);
+  EXPECT_TRUE(readDefinitions({{"u.toml", kUniverse}}, FakeFiles(), options));
+  EXPECT_TRUE(scope.nics) << "which a router of another network may have";
+}
+
 TEST(Reader, NoFileIsAnEmptySet) {
   const auto read = readDefinitions({}, FakeFiles());
   ASSERT_TRUE(read);

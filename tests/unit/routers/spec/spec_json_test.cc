@@ -5,6 +5,7 @@
 #include <random>
 #include <string>
 
+#include "routers/spec/client_limits.h"
 #include "tests/unit/routers/spec/fake_files.h"
 
 namespace orrery {
@@ -29,6 +30,12 @@ class SpecMaker {
     if (flip()) spec.limits.cpus = "0-1,3";
     spec.limits.memory = (std::uint64_t{below(1 << 30)} << 20) + below(1 << 30);
     spec.limits.pids = below(1 << 30);
+    if (flip()) {
+      spec.clientLimits.given = true;
+      spec.clientLimits.proxiedBuffers = std::uint64_t{below(1 << 30)} << 12;
+      for (const ClientLimitField& field : kClientLimitFields)
+        spec.clientLimits.*field.value = below(1 << 30);
+    }
     return spec;
   }
 

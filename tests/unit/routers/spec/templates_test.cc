@@ -54,7 +54,9 @@ TEST(Examples, StayValidWhenTheirOptionsAreSwitchedOn) {
   std::string star = example(Kind::star);
   for (const char* off :
        {"# [router.star0.dns]", "# names = ", "# [router.star0.egress]", "# type  = \"tor\"",
-        "# [router.star0.limits]", "# cpus ", "# memory ", "# pids ", "# clients_talk "}) {
+        "# [router.star0.limits]", "# cpus ", "# memory ", "# pids ", "# clients_talk ",
+        "# [router.star0.client_limits]", "# proxied_connections ", "# proxied_buffers ",
+        "# dns_queries "}) {
     const std::size_t at = star.find(off);
     ASSERT_NE(at, std::string::npos) << off;
     star.erase(at, 2);
@@ -65,6 +67,9 @@ TEST(Examples, StayValidWhenTheirOptionsAreSwitchedOn) {
                                     profiles());
   ASSERT_TRUE(read) << toText(read.error());
   EXPECT_TRUE(read->routers[2].lan.clientsTalk);
+  ClientLimits limits;
+  limits.given = true;
+  EXPECT_EQ(read->routers[2].clientLimits, limits) << "what is shown is the default";
 }
 
 class Config : public ::testing::TestWithParam<const char*> {};

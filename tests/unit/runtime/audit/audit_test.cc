@@ -77,6 +77,91 @@ TEST(Audit, AProbesMarkIsALeakWhereNoClientsPacketMayPass) {
   EXPECT_THAT(direct.report().front().passed, testing::ElementsAre(0x1a));
 }
 
+// A change of the address that the router may send from: frames and the news of it in every order.
+class Changing : public testing::Test {
+ protected:
+  static constexpr std::chrono::seconds kPatience{2};
+  static WatchedLink from(const char* address) {
+    ContractFacts f = facts();
+    f.uplink.address = samples::ip(address);
+    const Contract contract = contractOf(samples::galaxyOpenVpn(), f, ContractState::ready);
+    return {"uplink", *contract.link(LinkSide::uplink), false, false};
+  }
+  void send(const char* source, std::chrono::milliseconds now) {
+    frame::Ipv4Header header;
+    header.source = samples::ip(source);
+    header.destination = samples::ip("198.18.1.10");
+    const auto frame = frame::ethernet(kGateway, kOwn, frame::kIpv4,
+                                       frame::udp(header, 4000, 1194, "x"));
+    EXPECT_FALSE(audit_.judge(0, {Way::out, frame, frame.size(), false}, true, 42, now));
+  }
+  void change(const char* address, std::chrono::milliseconds now) {
+    audit_.setContract(0, from(address).contract, now);
+  }
+  std::uint64_t violations() const {
+    const auto& list = audit_.link(0).violations;
+    return list.empty() ? 0 : list.front().count;
+  }
+  Audit audit_{{from("10.0.0.7")}, "", kPatience};
+};
+using namespace std::chrono_literals;
+
+TEST_F(Changing, AFrameAheadOfTheNewsIsNoLeak) {
+  send("10.0.0.8", 1000ms);
+  EXPECT_TRUE(audit_.holdsBack());
+  EXPECT_TRUE(audit_.settle(1500ms).empty());
+  change("10.0.0.8", 1600ms);
+  EXPECT_FALSE(audit_.holdsBack());
+  EXPECT_TRUE(audit_.settleAll().empty());
+  EXPECT_EQ(audit_.link(0).frames, 1u);
+}
+
+TEST_F(Changing, AFrameOfTheOldAddressBehindTheNewsIsNoLeakForAWhile) {
+  change("10.0.0.8", 1000ms);
+  send("10.0.0.7", 2900ms);
+  EXPECT_FALSE(audit_.holdsBack());
+  send("10.0.0.7", 3000ms);
+  EXPECT_TRUE(audit_.holdsBack()) << "the while is over";
+  EXPECT_EQ(audit_.settle(5000ms).size(), 1u);
+}
+
+TEST_F(Changing, ALeakDuringTheChangeIsTold) {
+  send("10.0.0.66", 900ms);
+  change("10.0.0.8", 1000ms);
+  send("10.0.0.66", 1100ms);
+  EXPECT_TRUE(audit_.settle(2800ms).empty());
+  EXPECT_EQ(audit_.settle(3100ms), (std::vector<Audit::FirstOfSort>{{0, 0}}));
+  EXPECT_EQ(violations(), 2u);
+}
+
+TEST_F(Changing, WithoutANewContractALeakIsToldAfterThePatience) {
+  send("10.0.0.8", 1000ms);
+  send("10.0.0.8", 1200ms);
+  EXPECT_TRUE(audit_.settle(2999ms).empty());
+  EXPECT_EQ(audit_.settle(3000ms).size(), 1u);
+  EXPECT_EQ(violations(), 1u);
+  EXPECT_TRUE(audit_.settle(3200ms).empty()) << "the second of its sort";
+  EXPECT_EQ(violations(), 2u);
+  change("10.0.0.8", 3300ms);
+  EXPECT_EQ(violations(), 2u) << "what counts, counts";
+}
+
+TEST_F(Changing, SeveralChangesWithinThePatienceEachExcuse) {
+  change("10.0.0.8", 1000ms);
+  change("10.0.0.9", 1100ms);
+  send("10.0.0.7", 1200ms);
+  send("10.0.0.8", 1200ms);
+  send("10.0.0.9", 1200ms);
+  EXPECT_FALSE(audit_.holdsBack());
+}
+
+TEST_F(Changing, AFloodOfBreachesIsCountedWhole) {
+  for (int i = 0; i < 10000; ++i) send("10.0.0.66", 1000ms);
+  EXPECT_EQ(audit_.settle(1000ms).size(), 1u) << "more than is held back: told at once";
+  EXPECT_TRUE(audit_.settleAll().empty());
+  EXPECT_EQ(violations(), 10000u);
+}
+
 TEST(Audit, OnAnUnknownLinkEverythingIsALeak) {
   Audit audit({{"leak", closedLink(), false, true}}, kSession);
   EXPECT_TRUE(judge(audit, udpTo("198.18.1.10", 1194, "x"), true));

@@ -21,7 +21,8 @@ class Structure : public testing::Test {
     spec_ = test::openvpnSpec();
     const Placement placement = test::behind(test::universeSpec(), "10.0.0.7");
     Surroundings around;
-    around.ports = {"c0a010105"};
+    around.ports = {owner_};
+    around.users = UserSpan{0x70000000, 256};
     around.wayOut = prefix("10.8.0.6/24");
     models_ = modelOf(spec_, desiredState(spec_, placement), around);
     for (const NamespaceModel& model : models_)
@@ -43,6 +44,7 @@ class Structure : public testing::Test {
     out.destination = prefix("0.0.0.0/0");
     out.index = 8;
     lanSeen_.snapshot.routes.push_back(out);
+    lanSeen_.rules.elements = guardEntries(owner_);
   }
 
   static Link link(int index, const char* name, const char* kind) {
@@ -76,6 +78,8 @@ class Structure : public testing::Test {
   }
   std::vector<std::string> lan() const { return compare(*lan_, lanSeen_); }
 
+  const PortOwner owner_{IfName::parse("c0a010105").value(),
+                         parseMac("00:00:10:01:01:05").value(), ip("10.1.1.5")};
   RouterSpec spec_;
   std::vector<NamespaceModel> models_;
   const NamespaceModel* lan_ = nullptr;
@@ -181,6 +185,78 @@ TEST_F(Structure, PowerOverTheNamespaceIsNamed) {
                         {12, "sh", "000001ffffffffff", false},
                         {13, "busybox", "0000000000002000", false}};
   EXPECT_THAT(lan(), ElementsAre(HasSubstr("process 12 (sh)"), HasSubstr("process 13 (busybox)")));
+}
+
+TEST_F(Structure, RulesWithOtherConditionsAreNamed) {
+  lanSeen_.snapshot.rules[1].narrowed = true;
+  EXPECT_THAT(lan(), ElementsAre(HasSubstr("rule 32766 (mark 0x0, table 254, with other")));
+}
+
+TEST_F(Structure, WhatActsOnALinksFramesIsNamed) {
+  lanSeen_.attached.traffic.qdiscs = {{8, "fq_codel", 0, 0xffffffff}, {2, "clsact", 0, 0xfffffff1}};
+  lanSeen_.attached.traffic.filters = {{2, "bpf", 0xfffffff2, 1}};
+  lanSeen_.attached.traffic.programs = {{7, "XDP"}, {0, "socket lookup"}};
+  EXPECT_THAT(lan(), ElementsAre(HasSubstr("'galaxy0' has a queueing discipline 'clsact'"),
+                                 HasSubstr("'galaxy0' has a tc filter 'bpf'"),
+                                 HasSubstr("'c0a010105' has a BPF program at XDP"),
+                                 HasSubstr("it has a BPF program at socket lookup")));
+}
+
+TEST_F(Structure, WhoeverTheGuardLetsInBesideAPortsOwnerIsNamed) {
+  PortOwner other = owner_;
+  other.address = ip("10.1.1.6");
+  for (const nft::SetElement& each : guardEntries(other))
+    if (std::ranges::find(lanSeen_.rules.elements, each) == lanSeen_.rules.elements.end())
+      lanSeen_.rules.elements.push_back(each);
+  EXPECT_THAT(lan(), testing::Not(ElementsAre()));
+  for (const std::string& each : lan())
+    EXPECT_THAT(each, testing::AllOf(HasSubstr("the guard's set '"), HasSubstr("10.1.1.6")));
+}
+
+TEST_F(Structure, WhatTheGuardKnowsOfAPortThatIsGoneIsNoFinding) {
+  PortOwner gone = owner_;
+  gone.port = IfName::parse("c0a010109").value();
+  gone.mac = parseMac("00:00:10:01:01:09").value();
+  for (const nft::SetElement& each : guardEntries(gone)) lanSeen_.rules.elements.push_back(each);
+  EXPECT_THAT(lan(), ElementsAre());
+  lanSeen_.snapshot.links.push_back(link(9, "c0a010109", "veth"));
+  EXPECT_THAT(lan(), testing::Contains(HasSubstr("lets 'c0a010109', 00:00:10:01:01:09")));
+}
+
+TEST_F(Structure, AnOwnerWhomTheGuardDoesNotKnowIsNamed) {
+  lanSeen_.rules.elements.clear();
+  EXPECT_THAT(lan(), testing::Contains(HasSubstr("the guard's set 'ports' lacks 'c0a010105'")));
+}
+
+TEST_F(Structure, EntriesThatLeadElsewhereAreNamed) {
+  lanSeen_.attached.forwarding = {{7, owner_.mac}, {7, parseMac("02:00:00:00:00:09").value()}};
+  lanSeen_.attached.proxies = {{2, ip("10.1.1.77")}};
+  lanSeen_.snapshot.neighbours = {{2, ip("10.1.1.5"), owner_.mac, 0x02},
+                                  {2, ip("10.1.1.8"), owner_.mac, 0x80}};
+  EXPECT_THAT(lan(), ElementsAre(HasSubstr("looks for 02:00:00:00:00:09 behind 'c0a010105'"),
+                                 HasSubstr("answers for 10.1.1.77 on 'galaxy0'"),
+                                 HasSubstr("neighbour 10.1.1.8 on 'galaxy0' is set to")));
+}
+
+TEST_F(Structure, SocketsThatNoServiceOfTheRouterHasAreNamed) {
+  egressSeen_.attached.sockets = {{"udp", 0x70000003, 5, "10.0.0.7:5000 > 0.0.0.0:0", ""},
+                                  {"udp", 1000, 6, "10.0.0.7:1 > 0.0.0.0:0", ""},
+                                  {"tcp", 0, 7, "0.0.0.0:22 > 0.0.0.0:0", ""},
+                                  {"packet", 0, 8, "", "orrery-auditor"},
+                                  {"packet", 0, 9, "", "tcpdump"},
+                                  {"raw", 0x70000003, 10, "", ""}};
+  EXPECT_THAT(compare(*egress_, egressSeen_),
+              ElementsAre(HasSubstr("a udp socket of user 1000, 10.0.0.7:1"),
+                          HasSubstr("a tcp socket of user 0, 0.0.0.0:22"),
+                          HasSubstr("a packet socket, of 'tcpdump'"),
+                          HasSubstr("a raw socket, of user 1879048195")));
+}
+
+TEST_F(Structure, MembershipsAndIpv6RoutesAreNamed) {
+  lanSeen_.attached.memberships = {{"galaxy0", ip("224.0.0.1")}, {"galaxy0", ip("224.0.0.251")}};
+  lanSeen_.attached.ipv6Routes = {"fd00::/64 by 'galaxy0'"};
+  EXPECT_THAT(lan(), ElementsAre(HasSubstr("joined the multicast group 224.0.0.251"),
+                                 HasSubstr("an IPv6 route: fd00::/64")));
 }
 
 TEST_F(Structure, UdhcpcOfAUniverseIsTheDeclaredException) {

@@ -39,6 +39,16 @@ TEST(Wire, AConfigurationSurvivesIt) {
   EXPECT_EQ(back->fds, config.fds);
 }
 
+TEST(Wire, OrdersSurviveIt) {
+  EXPECT_FALSE(orderFromJson(toJson(AuditorOrder{})).value().contracts);
+  const Contract contract = contractOf(samples::star(), facts(), ContractState::ready);
+  const AuditorOrder order{std::vector{contract.links.front(), closedLink()}};
+  EXPECT_EQ(orderFromJson(toJson(order)).value().contracts, order.contracts);
+  for (const char* text : {"{}", R"({"order":"sleep"})", R"({"order":"contracts"})",
+                           R"({"order":"contracts","contracts":[{}]})"})
+    EXPECT_FALSE(orderFromJson(parseJson(text).value())) << text;
+}
+
 TEST(Wire, AReportSurvivesIt) {
   LinkReport report;
   report.name = "uplink";

@@ -24,7 +24,7 @@ std::vector<Resource> chain() {
 
 // A ruleset and sysctls are written by their namespace's name alone.
 Resource asWritten(Resource resource) {
-  if (auto* ruleset = std::get_if<RulesetResource>(&resource)) ruleset->ruleset = {};
+  if (auto* ruleset = std::get_if<RulesetResource>(&resource)) *ruleset = {ruleset->netns, {}};
   if (auto* sysctls = std::get_if<SysctlsResource>(&resource)) sysctls->values.clear();
   return resource;
 }

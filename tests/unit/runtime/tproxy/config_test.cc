@@ -14,6 +14,7 @@ TEST(TproxyConfig, RoundTrip) {
                     .names = Prefix4{Ipv4{0x0ac00000}, 16},
                     .lan = Prefix4{Ipv4{0x0a0202fe}, 24}};
   unixConfig.limits.perClient = 9;
+  unixConfig.limits.pipesPerClient = 3;
   unixConfig.limits.idle = std::chrono::seconds(0);
   Config tcpConfig{.upstream = TcpUpstream{Ipv4{0xc6120009}, 1081, Credentials{"u\"ser", "p"}},
                    .lan = Prefix4{Ipv4{0x0a0202fe}, 24}};

@@ -116,7 +116,8 @@ class Host final : public FlowHost {
     if (flow_) kept_.push_back(std::move(flow_));
     auto upstream = upstreamSocket(config_.upstream);
     EXPECT_TRUE(upstream);
-    flow_ = std::make_unique<Flow>(*this, std::move(client), std::move(*upstream), Ipv4{1});
+    flow_ = std::make_unique<Flow>(*this, shares[who], std::move(client), std::move(*upstream),
+                                   Ipv4{1});
     flow_->start(Target{Ipv4{0x01010101}, 80}, std::nullopt);
     return *flow_;
   }
@@ -141,6 +142,9 @@ class Host final : public FlowHost {
   }
 
   int resumes = 0;
+  std::array<ClientShare, 2> shares;
+  std::size_t who = 0;  // of those, the client of the next flow
+  Limits& limits() { return config_.limits; }
 
  private:
   static Loop newLoop() {
@@ -276,6 +280,49 @@ TEST(RelayCost, ATurnIsBounded) {
   counts().endless = false;
   EXPECT_LE(counts().splices, 6u * 8 + 1) << "256 KiB a call";
   EXPECT_EQ(host.pipes().inUse(), 0u) << "between its turns it holds none";
+}
+
+TEST(RelayCost, AClientThatReadsNothingHoldsItsShareOfPipes) {
+  Host host;
+  host.limits().pipesPerClient = 2;
+  std::vector<Stream> unread;
+  const std::string chunk(64 * kKiB, 'x');
+  for (int i = 0; i < 5; ++i) {
+    unread.emplace_back(host);
+    while (::send(unread.back().server.get(), chunk.data(), chunk.size(), 0) > 0) host.settle();
+  }
+  EXPECT_EQ(host.pipes().inUse(), 2u);
+  EXPECT_EQ(host.shares[0].pipes, 2u);
+  host.who = 1;
+  Stream neighbour(host);
+  const std::uint64_t copies = host.counters().copies;
+  ASSERT_GT(::send(neighbour.server.get(), chunk.data(), chunk.size(), 0), 0);
+  host.settle();
+  EXPECT_GT(receiveAll(neighbour.client.get()), 0u);
+  EXPECT_EQ(host.counters().copies, copies) << "the neighbour has pipes";
+  // The control: with a share as large as the pool, all five hold one.
+  Host other;
+  other.limits().pipesPerClient = other.limits().pipes;
+  std::vector<Stream> greedy;
+  for (int i = 0; i < 5; ++i) {
+    greedy.emplace_back(other);
+    while (::send(greedy.back().server.get(), chunk.data(), chunk.size(), 0) > 0) other.settle();
+  }
+  EXPECT_EQ(other.pipes().inUse(), 5u);
+}
+
+TEST(RelayCost, TheFlowsOfOneClientShareOneBudget) {
+  Host host;
+  Stream stream(host);
+  counts() = {.splices = 0, .endless = true, .allocated = counts().allocated};
+  ASSERT_EQ(::send(stream.client.get(), "x", 1, 0), 1);
+  host.shares[0].waiting = 3;
+  host.settle();
+  EXPECT_EQ(host.counters().bytesUp, kMiB / 4);
+  host.shares[0].waiting = 10'000;
+  stream.flow->proceed();
+  EXPECT_EQ(host.counters().bytesUp, kMiB / 4 + 32 * kKiB) << "the least that is worth a turn";
+  counts().endless = false;
 }
 
 }  // namespace

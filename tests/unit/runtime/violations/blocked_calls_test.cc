@@ -63,7 +63,8 @@ TEST(BlockedCalls, BeginAnewAfterAPause) {
 
 TEST(BlockedCalls, KeepKindsApartUpToALimit) {
   BlockedCalls blocked;
-  for (int i = 0; i < 64; ++i) EXPECT_TRUE(blocked.add(i, call(), at(0))) << i;
+  for (int i = 0; i < int{BlockedCalls::kMaxKinds}; ++i)
+    EXPECT_TRUE(blocked.add(i, call(), at(0))) << i;
   EXPECT_TRUE(blocked.add(1000, call(), at(0))) << "the first of all others";
   for (int i = 1001; i < 5000; ++i) EXPECT_FALSE(blocked.add(i, call(), at(0))) << i;
   const auto rest = blocked.rest();

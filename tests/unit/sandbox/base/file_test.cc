@@ -3,7 +3,11 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/inotify.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+
+#include <atomic>
+#include <thread>
 
 namespace orrery {
 namespace {
@@ -89,6 +93,61 @@ TEST_F(Files, GivingATreeFollowsNoLink) {
   ASSERT_EQ(::stat("/etc/passwd", &after), 0);
   EXPECT_EQ(before.st_ctim.tv_nsec, after.st_ctim.tv_nsec);
   EXPECT_EQ(giveTree(directory_ + "/none", ::getuid(), ::getgid()).error().err, ENOENT);
+}
+
+TEST_F(Files, GivingATreeEndsAtItsBounds) {
+  constexpr int kDeepestGiven = 16;
+  constexpr std::size_t kMostGiven = 20'000;
+  const auto give = [this](const std::string& name) {
+    return giveTree(directory_ + name, ::getuid(), ::getgid());
+  };
+  std::string deep = directory_ + "/deep";
+  for (int level = 0; level < kDeepestGiven; ++level) deep += "/d";
+  ASSERT_TRUE(makeDirectories(deep));
+  rlimit files{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &files), 0);
+  const rlimit few{64, files.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  EXPECT_TRUE(give("/deep"));
+  ASSERT_TRUE(makeDirectories(deep + "/d"));
+  const Status tooDeep = give("/deep");
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &files), 0);
+  ASSERT_FALSE(tooDeep);
+  EXPECT_NE(tooDeep.error().message.find("more than 16 levels"), std::string::npos);
+
+  ASSERT_TRUE(makeDirectories(directory_ + "/many"));
+  const UniqueFd many = *openFile(directory_ + "/many", O_RDONLY | O_DIRECTORY);
+  for (std::size_t i = 1; i <= kMostGiven; ++i)
+    ASSERT_EQ(::symlinkat("/etc/passwd", many.get(), std::to_string(i).c_str()), 0);
+  const Status tooMany = give("/many");  // with the directory itself, one too many
+  ASSERT_FALSE(tooMany);
+  EXPECT_NE(tooMany.error().message.find("more than 20000 files"), std::string::npos);
+}
+
+// While directories and links take each other's places: no link is ever followed.
+TEST_F(Files, GivingATreeLosesNoRace) {
+  const std::string tree = directory_ + "/tree";
+  const std::string other = directory_ + "/other";
+  ASSERT_TRUE(makeDirectories(tree + "/d"));
+  ASSERT_TRUE(makeDirectories(other));
+  ASSERT_TRUE(writeFileAtomic(other + "/file", "text"));
+  ASSERT_EQ(::symlink(other.c_str(), (tree + "/l").c_str()), 0);
+  struct stat before {};
+  ASSERT_EQ(::stat((other + "/file").c_str(), &before), 0);
+  std::atomic<bool> end{false};
+  std::thread swapper([&] {
+    while (!end)
+      (void)::renameat2(AT_FDCWD, (tree + "/d").c_str(), AT_FDCWD, (tree + "/l").c_str(),
+                        RENAME_EXCHANGE);
+  });
+  constexpr int kRounds = 2000;
+  for (int i = 0; i < kRounds; ++i) (void)giveTree(tree, ::getuid(), ::getgid());
+  end = true;
+  swapper.join();
+  struct stat after {};
+  ASSERT_EQ(::stat((other + "/file").c_str(), &after), 0);
+  EXPECT_EQ(before.st_ctim.tv_sec, after.st_ctim.tv_sec);
+  EXPECT_EQ(before.st_ctim.tv_nsec, after.st_ctim.tv_nsec);
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "sandbox/base/file.h"
+
 namespace orrery {
 namespace {
 
@@ -75,6 +77,13 @@ TEST(CgroupTree, WithoutATreeLimitsAreUnavailable) {
   const auto tree = CgroupTree::withLayout(CgroupLayout{});
   ASSERT_FALSE(tree);
   EXPECT_EQ(tree.error().err, kNoCgroups);
+}
+
+TEST(CgroupTree, ProbedIsWhatTheMountsSay) {
+  const auto tree = CgroupTree::probe();
+  ASSERT_TRUE(tree) << tree.error().message;
+  EXPECT_EQ(tree->layout(),
+            parseCgroupLayout(readFile("/proc/self/mountinfo", std::size_t{16} << 20).value()));
 }
 
 TEST(CgroupTree, PathsAreChecked) {

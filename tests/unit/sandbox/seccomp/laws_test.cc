@@ -185,6 +185,17 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"keyctl", "calls = [\"keyctl\"]\nwhen = [{ arg = 0, eq = 0 }]", "keyrings"},
         Case{"ioUring", "calls = [\"io_uring_setup\"]", "kernel-code"},
         Case{"ptrace", "calls = [\"ptrace\"]\nwhen = [{ arg = 0, eq = 0 }]", "tracing"},
+        Case{"anyMode", "calls = [\"fchmod\"]", "set-id-files"},
+        Case{"setGroupId", "calls = [\"chmod\"]\nwhen = [{ arg = 1, none_of = [\"S_ISUID\"] }]",
+             "set-id-files"},
+        Case{"createSetId", "calls = [\"openat\"]\nwhen = [{ arg = 3, none_of = [\"S_ISGID\"] }]",
+             "set-id-files"},
+        Case{"openWithoutCreating",
+             "calls = [\"openat\"]\nwhen = [{ arg = 2, none_of = [\"O_CREAT\", \"O_TMPFILE_BIT\"] "
+             "}]",
+             ""},
+        Case{"openTemporary", "calls = [\"openat\"]\nwhen = [{ arg = 2, none_of = [\"O_CREAT\"] }]",
+             "set-id-files"},
         Case{"notified", "calls = [\"mount\"]\naction = \"notify\"", ""},
         Case{"refused", "calls = [\"mount\"]\naction = \"errno:EPERM\"", ""}),
     [](const auto& test) { return test.param.what; });
@@ -220,10 +231,86 @@ TEST(Exceptions, OfTheShippedProfilesAreTheseAndNoOthers) {
   std::set<std::string> found;
   for (const auto& [name, profile] : test::shippedSet())
     for (const SeccompException& e : profile.exceptions) found.insert(name + ": " + e.law);
-  EXPECT_EQ(found,
-            (std::set<std::string>{"dnsmasq: netlink", "openvpn: netlink", "openvpn: tunnels",
-                                   "tor: netlink", "udhcpc: packet-sockets",
-                                   "udhcpc: socket-filters", "wireguard-go: netlink"}));
+  EXPECT_EQ(found, (std::set<std::string>{"dnsmasq: netlink", "openvpn: netlink",
+                                          "openvpn: tunnels", "tor: netlink",
+                                          "udhcpc: packet-sockets", "udhcpc: socket-filters",
+                                          "supervisor: packet-sockets", "wireguard-go: netlink"}));
+}
+
+// The supervisor's laws: what making sandboxes takes passes, and nothing next to it.
+TEST(SupervisorLaws, AreThoseOfServicesButForWhatMakingSandboxesTakes) {
+  const auto judged = [](const std::string& rule) {
+    const std::string head = kHead + "laws = \"supervisor\"\n[[rule]]\nwhy = \"x\"\n";
+    const auto built =
+        buildProfile(setOf({{"leaf", head + rule}}), "leaf", {.arch = SeccompArch::x86_64});
+    return built ? std::string() : built.error().message;
+  };
+  for (const char* rule :
+       {"calls = [\"clone3\", \"move_mount\", \"pidfd_getfd\", \"pivot_root\", \"sethostname\"]",
+        "calls = [\"setns\"]\nwhen = [{ arg = 1, eq = \"CLONE_NEWNET\" }]",
+        "calls = [\"unshare\"]\nwhen = [{ arg = 0, in = [\"CLONE_NEWUSER\", \"CLONE_NEWTIME\"] }]",
+        "calls = [\"keyctl\"]\nwhen = [{ arg = 0, eq = 1 }]",
+        "calls = [\"mount\"]\nwhen = [{ arg = 3, eq = \"MS_REC|MS_PRIVATE\" }]",
+        "calls = [\"ioctl\"]\nwhen = [{ arg = 1, eq = \"TUNSETIFF\" }]"})
+    EXPECT_EQ(judged(rule), "") << rule;
+  const std::pair<const char*, const char*> breaches[] = {
+      {"calls = [\"setns\"]", "namespaces"},
+      {"calls = [\"setns\"]\nwhen = [{ arg = 1, eq = 0 }]", "namespaces"},
+      {"calls = [\"unshare\"]\nwhen = [{ arg = 0, in = [\"CLONE_NEWNS\"] }]", "namespaces"},
+      {"calls = [\"clone\"]", "namespaces"},
+      {"calls = [\"mount\"]", "mounts"},
+      {"calls = [\"mount\"]\nwhen = [{ arg = 3, only = [0x1000] }]", "mounts"},
+      {"calls = [\"chroot\"]", "mounts"},
+      {"calls = [\"ptrace\"]", "tracing"},
+      {"calls = [\"process_vm_readv\"]", "tracing"},
+      {"calls = [\"bpf\"]", "kernel-code"},
+      {"calls = [\"io_uring_setup\"]", "kernel-code"},
+      {"calls = [\"keyctl\"]", "keyrings"},
+      {"calls = [\"finit_module\"]", "machine"},
+      {"calls = [\"setdomainname\"]", "machine"},
+      {"calls = [\"open_by_handle_at\"]", "handles"},
+      {"calls = [\"mprotect\"]", "code-from-data"},
+      {"calls = [\"setsockopt\"]", "socket-filters"},
+      {"calls = [\"socket\"]\nwhen = [{ arg = 0, eq = \"AF_NETLINK\" }]", "netlink-other"},
+      {"calls = [\"socket\"]\nwhen = [{ arg = 0, eq = \"AF_PACKET\" }]", "packet-sockets"},
+      {"calls = [\"ioctl\"]", "terminals"},
+      {"calls = [\"fchmodat\"]", "set-id-files"}};
+  for (const auto& [rule, law] : breaches)
+    EXPECT_THAT(judged(rule), HasSubstr(std::string("breaks the law '") + law + "'")) << rule;
+}
+
+TEST(Laws, RefuseWhatCannotBeTriedOut) {
+  std::string values;
+  for (int i = 1; i <= 300; ++i) values += std::to_string(i * 7) + ", ";
+  const std::string in = "in = [" + values + "1] }";
+  const auto built = buildProfile(
+      setOf({{"leaf", kHead + "[[rule]]\nwhy = \"x\"\ncalls = [\"kill\"]\nwhen = [{ arg = 0, " +
+                          in + ", { arg = 1, " + in + ", { arg = 2, " + in + "]\n"}}),
+      "leaf");
+  ASSERT_FALSE(built);
+  EXPECT_THAT(built.error().message, HasSubstr("too many combinations"));
+}
+
+// A process under two filters is refused what either refuses, and the outer one tells nobody.
+TEST(Within, NamesTheCallThatTheOuterProfileRefuses) {
+  const auto ofRule = [](const std::string& rule) {
+    return test::x86Profile(setOf({{"leaf", kHead + "[[rule]]\nwhy = \"x\"\n" + rule}}), "leaf");
+  };
+  const auto within = [](const FlatProfile& inner, const FlatProfile& outer) {
+    return checkWithin({inner, *compile(inner)}, {outer, *compile(outer)});
+  };
+  const FlatProfile kill = ofRule("calls = [\"kill\"]");
+  const FlatProfile term = ofRule("calls = [\"kill\"]\nwhen = [{ arg = 1, eq = 15 }]");
+  const FlatProfile two = ofRule("calls = [\"kill\", \"pause\"]");
+  EXPECT_TRUE(within(kill, kill));
+  EXPECT_TRUE(within(term, kill));
+  EXPECT_TRUE(within(kill, two));
+  const auto argument = within(kill, term);
+  ASSERT_FALSE(argument);
+  EXPECT_THAT(argument.error().message, HasSubstr("lets kill(0, 0"));
+  const auto call = within(two, kill);
+  ASSERT_FALSE(call);
+  EXPECT_THAT(call.error().message, HasSubstr("lets pause("));
 }
 
 // For each shipped profile, on both architectures; the build of the product does the same.

@@ -151,13 +151,13 @@ TEST(ReadProfile, RefusesNamesThatAreNoFileNames) {
 
 TEST(SeccompAction, IsWrittenAsItIsRead) {
   for (const char* text :
-       {"allow", "kill_process", "notify", "log", "errno:EPERM", "errno:ENOSYS"}) {
+       {"allow", "kill_process", "notify", "log", "absent", "errno:EPERM", "errno:ENOSYS"}) {
     const auto action = parseSeccompAction(text);
     ASSERT_TRUE(action) << text;
     EXPECT_EQ(toString(*action), text);
     EXPECT_EQ(seccompActionOf(seccompReturn(*action)), *action) << text;
   }
-  EXPECT_EQ(seccompActionOf(SECCOMP_RET_TRACE).kind, SeccompAction::Kind::killProcess);
+  EXPECT_EQ(seccompActionOf(SECCOMP_RET_TRAP).kind, SeccompAction::Kind::killProcess);
 }
 
 }  // namespace

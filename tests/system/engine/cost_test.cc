@@ -1,0 +1,132 @@
+// What a spawn and a destroy cost, in system calls: an upper bound, and the same for the thirtieth
+// router as for the third. No times: those depend on the machine (bench/).
+#include <map>
+
+#include "tests/system/engine/supervised.h"
+
+namespace orrery::test {
+namespace {
+
+constexpr int kFew = 3, kMany = 30;
+
+std::string galaxy(int number) {
+  return fmt::format(R"(version = 1
+network = "network0"
+[router.galaxy{0}]
+kind   = "galaxy"
+uplink = "universe0"
+lan    = {{ address = "10.1.{0}.254/24", dhcp = {{ range = ["10.1.{0}.2", "10.1.{0}.200"], lease = "9000s" }} }}
+egress = {{ type = "direct" }}
+)",
+                     number);
+}
+
+// How often each call was made, by the name that strace gives it.
+using Calls = std::map<std::string, int>;
+
+struct Trace {
+  Calls calls;
+  std::string text;
+
+  int of(const std::string& name) const {
+    const auto found = calls.find(name);
+    return found == calls.end() ? 0 : found->second;
+  }
+  int all() const {
+    int sum = 0;
+    for (const auto& [name, count] : calls) sum += count;
+    return sum;
+  }
+};
+
+constexpr const char* kTrace = "/run/trace";
+
+// Of routerctl and its threads: -b lets go of the programs that it starts.
+Trace traced(const std::vector<std::string>& arguments) {
+  std::vector<std::string> argv{"/usr/bin/strace", "-f", "-b", "execve", "-qq", "-o", kTrace};
+  argv.push_back(std::string(ORRERY_BINARY_DIR) + "/bin/routerctl");
+  argv.insert(argv.end(), arguments.begin(), arguments.end());
+  const UniqueFd nowhere = must(openFile("/dev/null", O_WRONLY));
+  Child child = must(spawnPlain(argv, {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"},
+                                {{nowhere.get(), 1}, {nowhere.get(), 2}}));
+  if (!must(waitGone(child.pidfd, kPatience))) (void)must(sendSignal(child.pidfd, SIGKILL));
+  const int code = must(waitExit(child.pidfd)).code;
+  Trace trace;
+  trace.text = must(readFile(kTrace, std::size_t{16} << 20));
+  for (const std::string_view line : split(trace.text, '\n')) {
+    const auto words = splitWords(line);  // PID call(…
+    if (words.size() < 2) continue;
+    const std::size_t end = words[1].find('(');
+    if (end != std::string_view::npos) ++trace.calls[std::string(words[1].substr(0, end))];
+  }
+  EXPECT_EQ(code, 0) << trace.text;
+  must(removeFile(kTrace));
+  return trace;
+}
+
+constexpr const char* kUniverse = "/run/definitions/universe.toml";
+
+class Cost : public Supervised {
+ protected:
+  static std::string fileOf(int number) {
+    return fmt::format("/run/definitions/galaxy{}.toml", number);
+  }
+  static std::string defined(int number) {
+    must(writeFileAtomic(fileOf(number), galaxy(number)));
+    return fileOf(number);
+  }
+  static void plainly(const std::string& file) {
+    const Outcome up = routerctl("spawn", file);
+    ASSERT_EQ(up.code, 0) << up;
+  }
+  // The universe alone first: all that is measured comes behind it.
+  void SetUp() override {
+    Supervised::SetUp();
+    const std::string text = definition();
+    must(writeFileAtomic(kUniverse, text.substr(0, text.find("[router.galaxy3]"))));
+    plainly(kUniverse);
+    for (int i = 1; i < kFew; ++i) plainly(defined(i));
+    measure(kFew);
+    for (int i = kFew; i < kMany; ++i) plainly(defined(i));
+    measure(kMany);
+  }
+  void TearDown() override {
+    must(removeFile(kUniverse));
+    for (int i = 1; i <= kMany; ++i) must(removeFile(fileOf(i)));
+    Supervised::TearDown();
+  }
+  void measure(int number) {
+    spawns_.push_back(traced({"spawn", defined(number)}));
+    destroys_.push_back(traced({"destroy", fmt::format("galaxy{}", number)}));
+  }
+  std::vector<Trace> spawns_, destroys_;
+};
+
+// Netlink messages, mounts, namespaces and threads are what the kernel takes its time for.
+constexpr const char* kDear[] = {"sendmsg", "socket",  "mount", "umount2", "clone3",
+                                 "setns",   "unshare", "rmdir", "execve",  "openat"};
+
+TEST_F(Cost, IsBoundedAndDoesNotGrow) {
+  const Trace& spawn = spawns_.front();
+  EXPECT_LE(spawn.all(), 800);
+  EXPECT_LE(spawn.of("sendmsg"), 30);
+  EXPECT_LE(spawn.of("mount"), 2);
+  const Trace& destroy = destroys_.front();
+  EXPECT_LE(destroy.all(), 600);
+  EXPECT_LE(destroy.of("sendmsg"), 6);
+  EXPECT_LE(destroy.of("umount2"), 3);
+  // By its protocol: with a socket that removes something a grace period is waited for.
+  EXPECT_EQ(destroy.text.find("NETLINK_NETFILTER"), std::string::npos);
+  // The definitions of its network are read for what can be said of all together; that apart, the
+  // thirtieth costs what the third did.
+  const int more = kMany - kFew;
+  for (const char* name : kDear) {
+    const int read = std::string(name) == "openat" ? more : 0;
+    EXPECT_LE(spawns_.back().of(name), spawn.of(name) + read) << name;
+    EXPECT_LE(destroys_.back().of(name), destroy.of(name)) << name;
+  }
+  EXPECT_LE(destroys_.back().all(), destroy.all() + 12) << "directories have more to list";
+}
+
+}  // namespace
+}  // namespace orrery::test
