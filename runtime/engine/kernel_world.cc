@@ -320,8 +320,12 @@ Status KernelWorld::createIn(const VethResource& r) {
   peer.mac = r.mac;
   peer.netns = &inner->netns;
   Status created = createVeth(outer->rtnl, port, peer, r.mtu);
-  // A link that is there already may be guarded rightly.
-  if (created || created.error().err == EEXIST) return created;
+  if (created) return created;
+  // One of ours that is there already is guarded rightly; behind another's link nobody is let in.
+  if (created.error().err == EEXIST) {
+    ORRERY_TRY_ASSIGN(const auto present, findLink(outer->rtnl, r.portName));
+    if (present && present->mac == port.mac) return created;
+  }
   Error first = std::move(created).error();
   if (Status undone = dismissPort(*outer, r); !undone)
     first.also.push_back(std::move(undone).error());

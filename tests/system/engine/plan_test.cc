@@ -425,6 +425,7 @@ class Foreign : public Plans {
     EXPECT_NE(refused.error().message.find(what), std::string::npos) << refused.error().message;
     EXPECT_TRUE(refused.error().also.empty());
     must(forgetRouter(spec().id, true));
+    sweepUplink();
     EXPECT_TRUE(same(held, snapshot()));
     if (!alsoIfKilled) return;
     for (std::size_t k = 0; k < creation().size(); ++k) {
@@ -434,6 +435,7 @@ class Foreign : public Plans {
       int status = 0;
       (void)::waitpid(child, &status, 0);
       must(clear(spec()));
+      sweepUplink();
       ASSERT_TRUE(same(held, snapshot())) << k;
       if (!WIFSIGNALED(status)) return;
     }
