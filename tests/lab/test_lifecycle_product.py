@@ -190,8 +190,8 @@ class Lifecycle(ProductTest):
         )
 
     def test_kill_of_spawn(self) -> None:
-        for number in range(40):
-            after = 0.002 * 1.125**number  # to 0.2 s
+        for number in range(24):
+            after = 0.002 * 1.22**number  # to 0.2 s
             with self.subTest(killed_after=f"{after:.3f} s"):
                 spawn = self.start("spawn", "network0.toml")
                 time.sleep(after)  # any moment will do: each is another state to clean up
