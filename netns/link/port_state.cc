@@ -22,4 +22,16 @@ Result<bool> isForwarding(Rtnl& rtnl, const IfName& port) {
   return state == BR_STATE_FORWARDING;
 }
 
+Status awaitForwarding(Rtnl& rtnl, const IfName& port,
+                       std::chrono::steady_clock::time_point deadline) {
+  ORRERY_TRY_ASSIGN(RtnlMonitor monitor, RtnlMonitor::openForLinks(rtnl.netns()));
+  for (;;) {
+    ORRERY_TRY_ASSIGN(const bool forwards, isForwarding(rtnl, port));
+    if (forwards) return {};
+    ORRERY_TRY_ASSIGN(const bool told, monitor.await(deadline));
+    if (!told) return sysError(ETIMEDOUT, "port '{}' does not forward", port.str());
+    ORRERY_TRY(monitor.read());
+  }
+}
+
 }  // namespace orrery

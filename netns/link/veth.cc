@@ -5,7 +5,6 @@
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <net/if.h>
-#include <poll.h>
 
 #include "netns/link/link.h"
 #include "netns/link/requests.h"
@@ -75,12 +74,8 @@ bool tellsEndOf(const RtnlEvent& event, int index) {
 Result<bool> awaitEnd(RtnlMonitor& monitor, int index) {
   const auto deadline = std::chrono::steady_clock::now() + kDyingPatience;
   for (;;) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-        deadline - std::chrono::steady_clock::now());
-    if (left.count() <= 0) return false;
-    pollfd p{monitor.fd(), POLLIN, 0};
-    if (::poll(&p, 1, static_cast<int>(left.count())) < 0 && errno != EINTR)
-      return sysError(errno, "wait for the end of a link");
+    ORRERY_TRY_ASSIGN(const bool told, monitor.await(deadline));
+    if (!told) return false;
     ORRERY_TRY_ASSIGN(const auto events, monitor.read());
     for (const RtnlEvent& event : events)
       if (tellsEndOf(event, index)) return true;
@@ -105,7 +100,7 @@ Status shut(Rtnl& rtnl, const IfName& name, int index) {
 // True if the name was held by a dying pair, which is gone now. (A namespace whose last socket was
 // closed a moment ago looks alive until an RCU grace period is over.)
 Result<bool> clearDying(Rtnl& rtnl, const VethEnd& port) {
-  ORRERY_TRY_ASSIGN(RtnlMonitor monitor, RtnlMonitor::open(rtnl.netns()));
+  ORRERY_TRY_ASSIGN(RtnlMonitor monitor, RtnlMonitor::openForLinks(rtnl.netns()));
   ORRERY_TRY_ASSIGN(const auto link, findLink(rtnl, port.name));
   if (!link) return true;  // it went by itself meanwhile
   if (link->kind != "veth" || !link->peerNsid) return false;

@@ -4,6 +4,7 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include "netns/netlink/rtnl.h"
@@ -113,6 +114,11 @@ Result<RtnlMonitor> RtnlMonitor::open(const NetnsFd& netns) {
   return RtnlMonitor(std::move(socket));
 }
 
+Result<RtnlMonitor> RtnlMonitor::openForLinks(const NetnsFd& netns) {
+  ORRERY_TRY_ASSIGN(NlSocket socket, NlSocket::open(netns, NETLINK_ROUTE, {RTNLGRP_LINK}));
+  return RtnlMonitor(std::move(socket));
+}
+
 Result<std::vector<RtnlEvent>> RtnlMonitor::read() {
   std::vector<RtnlEvent> events;
   for (;;) {
@@ -125,6 +131,20 @@ Result<std::vector<RtnlEvent>> RtnlMonitor::read() {
     if (datagram->empty()) return events;
     ORRERY_TRY_ASSIGN(auto some, parseEvents(*datagram));
     events.insert(events.end(), some.begin(), some.end());
+  }
+}
+
+Result<bool> RtnlMonitor::await(std::chrono::steady_clock::time_point deadline) const {
+  for (;;) {
+    // Rounded up: a wait that ends early would be one more round.
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    if (left.count() <= 0) return false;
+    pollfd p{socket_.fd(), POLLIN, 0};
+    const int ready = ::poll(&p, 1, static_cast<int>(left.count()));
+    if (ready > 0) return true;
+    if (ready < 0 && errno != EINTR)
+      return sysError(errno, "wait for what the kernel tells of links");
   }
 }
 

@@ -6,6 +6,7 @@
 // Error::err = EEXIST. Changing anything needs CAP_NET_ADMIN over the namespace; reading nothing.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <variant>
@@ -101,9 +102,14 @@ Result<std::vector<RtnlEvent>> parseEvents(Bytes datagram);
 class RtnlMonitor {
  public:
   static Result<RtnlMonitor> open(const NetnsFd& netns);
+  // To links alone: nothing wakes its reader when neighbours come and go.
+  static Result<RtnlMonitor> openForLinks(const NetnsFd& netns);
   int fd() const { return socket_.fd(); }  // poll(2) for reading
   // All that is there, without waiting.
   Result<std::vector<RtnlEvent>> read();
+  // Sleeps until there is something to read, told or not (what a bridge tells of its ports wakes,
+  // and is no event). False: nothing came until then.
+  Result<bool> await(std::chrono::steady_clock::time_point deadline) const;
 
  private:
   explicit RtnlMonitor(NlSocket socket) : socket_(std::move(socket)) {}

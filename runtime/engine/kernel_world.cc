@@ -1,7 +1,6 @@
 #include "runtime/engine/kernel_world.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
 
@@ -59,19 +58,6 @@ constexpr std::chrono::seconds kNicHomecoming{1};
 
 // Open at once. A step uses three; a descriptor limit of 1024 is usual, and each takes four.
 constexpr std::size_t kMostPlaces = 32;
-
-// False at the deadline.
-bool awaitReadable(int fd, std::chrono::steady_clock::time_point deadline) {
-  for (;;) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-        deadline - std::chrono::steady_clock::now());
-    if (left.count() <= 0) return false;
-    pollfd ready{fd, POLLIN, 0};
-    const int n = ::poll(&ready, 1, static_cast<int>(left.count()));
-    if (n > 0) return true;
-    if (n < 0 && errno != EINTR) return false;
-  }
-}
 
 CgroupLimits toLimits(const LimitsSpec& limits) {
   return CgroupLimits{limits.cpus, limits.memory, limits.pids};
@@ -351,13 +337,15 @@ Status KernelWorld::removeFrom(const NicResource& r) {
   ORRERY_TRY_ASSIGN(Place * router, placeIfAny(r.netns));
   // A NIC comes home a moment after its namespace has ended, so it is waited for. One that is
   // nowhere after that was pulled out, and there is nothing to give back.
-  ORRERY_TRY_ASSIGN(RtnlMonitor arrivals, RtnlMonitor::open(host->netns));
+  ORRERY_TRY_ASSIGN(RtnlMonitor arrivals, RtnlMonitor::openForLinks(host->netns));
   const auto deadline = std::chrono::steady_clock::now() + kNicHomecoming;
   for (;;) {
     Status given = giveBackNic(host->rtnl, router == nullptr ? nullptr : &router->rtnl, noteOf(r),
                                NicWear{r.name, r.mac});
     if (given || given.error().err != ENODEV) return given;
-    if (router != nullptr || !awaitReadable(arrivals.fd(), deadline)) return {};
+    if (router != nullptr) return {};
+    ORRERY_TRY_ASSIGN(const bool told, arrivals.await(deadline));
+    if (!told) return {};
     ORRERY_TRY(arrivals.read());
   }
 }

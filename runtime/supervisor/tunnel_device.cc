@@ -21,7 +21,7 @@ Status LinkWatch::start(event_base* base, const NetnsFd& netns, const IfName& na
   name_ = name;
   onChange_ = std::move(onChange);
   // The monitor first, then the look: no change falls between.
-  ORRERY_TRY_ASSIGN(RtnlMonitor monitor, RtnlMonitor::open(netns));
+  ORRERY_TRY_ASSIGN(RtnlMonitor monitor, RtnlMonitor::openForLinks(netns));
   monitor_.emplace(std::move(monitor));
   ORRERY_TRY_ASSIGN(Rtnl rtnl, Rtnl::open(netns));
   rtnl_.emplace(std::move(rtnl));

@@ -41,16 +41,12 @@ Result<std::vector<PortOwner>> clientPorts(const RouterId& id, const std::string
 }
 
 // What were sent before that would get nowhere, and prove nothing.
-Status awaitForwarding(const RouterId& id, const std::string& root, const IfName& port) {
+Status awaitPort(const RouterId& id, const std::string& root, const IfName& port) {
   ORRERY_TRY_ASSIGN(const NetnsFd netns, openNetns(RouterPaths(id, root).lanNetns));
   ORRERY_TRY_ASSIGN(Rtnl lan, Rtnl::open(netns));
-  const auto deadline = std::chrono::steady_clock::now() + kPatience;
-  while (std::chrono::steady_clock::now() < deadline) {
-    ORRERY_TRY_ASSIGN(const bool ready, isForwarding(lan, port));
-    if (ready) return {};
-    std::this_thread::sleep_for(milliseconds(10));
-  }
-  return error("cannot say: the port of the throw-away client does not forward");
+  Status forwards = awaitForwarding(lan, port, std::chrono::steady_clock::now() + kPatience);
+  if (forwards) return {};
+  return wrap(std::move(forwards).error(), "cannot say: the throw-away client is not let in");
 }
 
 // The client that tries. Its namespace goes with the descriptor, its port before.
@@ -128,7 +124,7 @@ Result<ProbeResult> probe(const LiveRouter& router, const std::string& root,
   ORRERY_TRY_ASSIGN(AuditorProcess auditor,
                     AuditorProcess::start(std::move(watches), session, auditorHome(router)));
   ORRERY_TRY_ASSIGN(const ProbeClient client, ProbeClient::attach(router.spec, root));
-  ORRERY_TRY(awaitForwarding(router.spec.id, root, client.attachment().port));
+  ORRERY_TRY(awaitPort(router.spec.id, root, client.attachment().port));
   ProbeResult result;
   result.probes =
       probesFor(probeGround(router, client.attachment().mac, client.attachment().address), session);

@@ -132,8 +132,9 @@ Client::Client(test::Place& router, NftSocket& rules, const RouterSpec& spec,
   peer.up = true;
   peer.rtnl = &place.rtnl;
   test::must(createVeth(router.rtnl, port, peer, 1500));
-  if (!awaitTrue([&] { return test::must(isForwarding(router.rtnl, owner.port)); }))
-    throw std::runtime_error("port " + portName + " does not forward");
+  test::must(
+      awaitForwarding(router.rtnl, owner.port,
+                      std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatience)));
 }
 
 Lan::Lan(bool clientsTalk, std::vector<FilterSpec> filters)

@@ -1,7 +1,9 @@
 #include <linux/rtnetlink.h>
 
 #include <algorithm>
+#include <thread>
 
+#include "netns/link/port_state.h"
 #include "tests/system/netns_fixture.h"
 
 namespace orrery::test {
@@ -193,6 +195,27 @@ TEST(Links, ManyLinksInOneDump) {
   const auto links = must(listLinks(a.rtnl));
   EXPECT_EQ(links.size(), 2u * kPairs + 1);
   EXPECT_TRUE(std::ranges::any_of(links, [](const Link& l) { return l.name == "b59"; }));
+}
+
+TEST(Ports, ForwardingIsAwaitedByTheKernelsWord) {
+  using std::chrono::steady_clock;
+  Place router, client;
+  must(createBridge(router.rtnl, ifName("br0"), mac("00:00:10:00:00:01"), 1400, true));
+  VethEnd port = end("v0", "02:00:00:00:00:01");
+  port.bridge = ifName("br0");
+  port.up = true;
+  VethEnd peer = end("eth0", "02:00:00:00:00:02");
+  peer.netns = &client.netns;
+  must(createVeth(router.rtnl, port, peer, 1400));
+  const Status early = awaitForwarding(router.rtnl, ifName("v0"), steady_clock::now());
+  ASSERT_FALSE(early) << "without a carrier no port forwards";
+  EXPECT_EQ(early.error().err, ETIMEDOUT);
+
+  // It comes while it is waited for.
+  std::thread cable([&] { must(setLinkUp(client.rtnl, ifName("eth0"))); });
+  must(awaitForwarding(router.rtnl, ifName("v0"), steady_clock::now() + std::chrono::seconds(30)));
+  cable.join();
+  EXPECT_TRUE(must(isForwarding(router.rtnl, ifName("v0"))));
 }
 
 }  // namespace
