@@ -1,5 +1,8 @@
 #include "runtime/engine/placement.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "netns/nic/nic.h"
@@ -7,6 +10,7 @@
 #include "runtime/control/json.h"
 #include "sandbox/base/file.h"
 #include "sandbox/base/strings.h"
+#include "sandbox/namespaces/procfs.h"
 
 namespace orrery {
 namespace {
@@ -254,7 +258,11 @@ void PlacementPreview::chooseAddress(const RouterId& id, const RouterUplink& upl
 }
 
 KernelFacts probeKernel() {
-  return KernelFacts{pathExists("/proc/sys/net/ipv6"), pathExists("/proc/sys/net/bridge")};
+  const auto proc = openProcfs();
+  const auto has = [&proc](const char* path) {
+    return proc && ::faccessat(proc->get(), path, F_OK, 0) == 0;
+  };
+  return KernelFacts{has("sys/net/ipv6"), has("sys/net/bridge")};
 }
 
 }  // namespace orrery

@@ -2,12 +2,25 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
 #include "sandbox/base/file.h"
 
 namespace orrery {
+namespace {
+
+// Invalid where it cannot be made.
+UniqueFd makeProcfs() {
+  UniqueFd context(::fsopen("proc", FSOPEN_CLOEXEC));
+  if (!context || ::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0)
+    return {};
+  return UniqueFd(::fsmount(context.get(), FSMOUNT_CLOEXEC,
+                            MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
+}
+
+}  // namespace
 
 Result<UniqueFd> openProcfs(const char* path) {
   constexpr ino_t kRootInode = 1;  // PROC_ROOT_INO, include/linux/proc_ns.h
@@ -22,6 +35,7 @@ Result<UniqueFd> openProcfs(const char* path) {
 }
 
 Result<UniqueFd> openProcfs() {
+  if (UniqueFd own = makeProcfs()) return own;
   return openProcfs("/proc");
 }
 

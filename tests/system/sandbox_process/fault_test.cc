@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -148,6 +149,21 @@ TEST(Fault, EveryCallOfTheSetUpFailsCleanly) {
     EXPECT_TRUE(text.ends_with(": Input/output error")) << fault.step << ": " << text;
   }
   EXPECT_EQ(*readFile("/proc/self/mountinfo", 16 << 20), mounts);
+}
+
+// Not even by root of the host can anything be put in its way: it is ours alone.
+TEST(Procfs, IsAnInstanceOfItsOwn) {
+  const auto own = openProcfs();
+  const auto common = openProcfs("/proc");
+  ASSERT_TRUE(own && common);
+  struct stat ours {
+  }, theirs{};
+  ASSERT_EQ(::fstat(own->get(), &ours), 0);
+  ASSERT_EQ(::fstat(common->get(), &theirs), 0);
+  EXPECT_NE(ours.st_dev, theirs.st_dev);
+  char self[16] = {};
+  ASSERT_GT(::readlinkat(own->get(), "self", self, sizeof self - 1), 0);
+  EXPECT_EQ(self, std::to_string(::getpid()));
 }
 
 // A directory that looks like /proc, and a part of the real one, are not it.
