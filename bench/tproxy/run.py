@@ -100,7 +100,7 @@ def wait_port(ns, address, port):
             connect(ns, address, port).close()
             return
         except OSError:
-            time.sleep(0.005)
+            time.sleep(0.005)  # the kernel has no event for a listener that is to come
     raise SystemExit(f"nobody listens on {address}:{port}")
 
 
@@ -315,7 +315,7 @@ def memory(net, build, count):
         queues = tcp_queues_kib()
         clients = [connect(net.client, SERVER, IDLE) for _ in range(count)]
         while proxy.stats()["established"] < count:
-            time.sleep(0.05)
+            time.sleep(0.05)  # a counter in another process, asked for
         full = {"pss_kib": pss_kib(pid), "cgroup_kib": group.used_kib()}
         result = {"connections": proxy.stats()["open"], "empty": empty, "full": full,
                   "tcp_queues_kib": tcp_queues_kib() - queues,

@@ -211,7 +211,7 @@ class Lifecycle(ProductTest):
             with self.subTest(killed_after=f"{after:.3f} s"):
                 self.product.must("spawn", "network0.toml")
                 destroy = self.start("destroy", "--all")
-                time.sleep(after)
+                time.sleep(after)  # any moment will do
                 destroy.kill()
                 destroy.wait()
                 self.product.destroy_all()
@@ -220,7 +220,7 @@ class Lifecycle(ProductTest):
     def test_spawn_after_a_killed_spawn(self) -> None:
         for after in (0.01, 0.03, 0.08):
             spawn = self.start("spawn", "network0.toml")
-            time.sleep(after)
+            time.sleep(after)  # any moment will do
             spawn.kill()
             spawn.wait()
         self.product.must("spawn", "network0.toml")

@@ -18,7 +18,7 @@ PACKET_SOCKET = """
 import socket, time
 held = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 print("open", flush=True)
-time.sleep(600)
+time.sleep(600)  # it is there to be found, until it is killed
 """
 
 

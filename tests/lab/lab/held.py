@@ -74,5 +74,5 @@ class Held:
                 return
             if ended is not None:
                 raise LabError(f"the connection ended by {errno.errorcode[ended]}")
-            time.sleep(every)
+            time.sleep(every)  # the rate at which it writes
         raise LabError(f"the connection still takes bytes after {timeout:g} s")

@@ -171,7 +171,7 @@ class Plans : public ::testing::TestWithParam<Chain> {
 
   const RouterId& uplink() const { return chain()[chain().size() - 2].first.id; }
 
-  // As the supervisor there would.
+  // As gc does: what a destroy leaves for it are the elements of the ports it took away.
   void sweepUplink() const {
     NftSocket rules = must(NftSocket::open(must(openNetns(uplink().text()))));
     must(sweepDepartures(rules, uplink()));
