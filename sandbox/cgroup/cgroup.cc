@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <climits>
+#include <cstdlib>
 #include <set>
 
 #include "sandbox/base/file.h"
@@ -21,6 +22,9 @@ namespace {
 
 constexpr std::string_view kTop = "orrery";
 constexpr std::size_t kMountinfoLimit = 16 << 20;  // a host of 1000 routers has thousands of mounts
+// In which a quota is used up and given anew: the kernel's default. In a shorter one a router of
+// few per cent would get less than the least that the kernel gives (1 ms; kernel/sched/core.c).
+constexpr std::uint64_t kQuotaPeriodUs = 100'000;
 // v1 without a freezer: a process may fork while we read the list, so it is read again.
 constexpr int kKillRounds = 16;
 
@@ -79,11 +83,30 @@ Status missing(std::string_view controller) {
   return tl::unexpected<Error>(std::move(e));
 }
 
+std::uint64_t quotaUs(const CgroupLimits& limits) {
+  constexpr std::uint64_t kWhole = 100;  // per cent
+  return limits.cpuQuota * kQuotaPeriodUs / kWhole;
+}
+
+// `own`: the tree holds only groups with a quota.
+Status setQuotaV1(const CgroupLayout& layout, bool own, const std::string& path,
+                  const CgroupLimits& limits) {
+  const std::string group = groupIn(layout.cpu, path);
+  const std::string quota = group + "/cpu.cfs_quota_us";
+  if (limits.cpuQuota == 0)  // of an earlier definition
+    return !layout.cpu.empty() && pathExists(quota) ? writeExisting(quota, "-1") : Status{};
+  if (own)
+    for (const std::string& directory : chain(layout.cpu, path)) ORRERY_TRY(makeGroup(directory));
+  ORRERY_TRY(writeExisting(group + "/cpu.cfs_period_us", fmt::format("{}", kQuotaPeriodUs)));
+  return writeExisting(quota, fmt::format("{}", quotaUs(limits)));
+}
+
 Status createV1(const CgroupLayout& layout, const std::vector<std::string>& roots,
                 const std::string& path, const CgroupLimits& limits) {
   if (limits.memory != 0 && layout.memory.empty()) return missing("memory");
   if (limits.pids != 0 && layout.pids.empty()) return missing("pids");
   if (limits.cpus && layout.cpuset.empty()) return missing("cpuset");
+  if (limits.cpuQuota != 0 && layout.cpu.empty()) return missing("cpu");
   for (const std::string& root : roots) {
     for (const std::string& directory : chain(root, path)) {
       ORRERY_TRY(makeGroup(directory));
@@ -98,7 +121,8 @@ Status createV1(const CgroupLayout& layout, const std::vector<std::string>& root
                              limits.pids == 0 ? "max" : fmt::format("{}", limits.pids)));
   if (limits.cpus)
     ORRERY_TRY(writeExisting(groupIn(layout.cpuset, path) + "/cpuset.cpus", *limits.cpus));
-  return {};
+  const bool own = std::ranges::find(roots, layout.cpu) == roots.end();
+  return setQuotaV1(layout, own, path, limits);
 }
 
 // Our groups' ancestors hand down exactly the controllers that a limit needs.
@@ -114,6 +138,7 @@ Status createV2(const CgroupLayout& layout, const std::string& path, const Cgrou
   std::vector<std::string_view> needed;
   if (limits.memory != 0) needed.emplace_back("memory");
   if (limits.pids != 0) needed.emplace_back("pids");
+  if (limits.cpuQuota != 0) needed.emplace_back("cpu");
   if (limits.cpus) needed.emplace_back("cpuset");
   ORRERY_TRY_ASSIGN(const std::string text, readFile(layout.unified + "/cgroup.controllers"));
   const auto available = splitWords(text);
@@ -134,7 +159,9 @@ Status createV2(const CgroupLayout& layout, const std::string& path, const Cgrou
   };
   ORRERY_TRY(set("memory.max", limits.memory != 0, fmt::format("{}", limits.memory), "max"));
   ORRERY_TRY(set("pids.max", limits.pids != 0, fmt::format("{}", limits.pids), "max"));
-  return set("cpuset.cpus", limits.cpus.has_value(), limits.cpus.value_or(""), "\n");
+  ORRERY_TRY(set("cpuset.cpus", limits.cpus.has_value(), limits.cpus.value_or(""), "\n"));
+  return set("cpu.max", limits.cpuQuota != 0, fmt::format("{} {}", quotaUs(limits), kQuotaPeriodUs),
+             "max");
 }
 
 // The group and everything below it, deepest last.
@@ -217,6 +244,8 @@ CgroupTree::CgroupTree(CgroupLayout layout) : layout_(std::move(layout)) {
        {&layout_.memory, &layout_.pids, &layout_.cpuset, &layout_.freezer}) {
     if (!root->empty() && std::ranges::find(roots_, *root) == roots_.end()) roots_.push_back(*root);
   }
+  // Mounted together ("cpu,cpuset"), it is one tree, whose groups are made and entered once.
+  if (std::ranges::find(roots_, layout_.cpu) == roots_.end()) quotaRoot_ = layout_.cpu;
 }
 
 namespace {
@@ -226,6 +255,13 @@ constexpr const char* kUsualRoot = "/sys/fs/cgroup";
 bool isWritableTree(const std::string& path, long magic) {
   struct statfs fs {};
   return ::statfs(path.c_str(), &fs) == 0 && fs.f_type == magic && (fs.f_flags & ST_RDONLY) == 0;
+}
+
+// Controllers that are mounted together have links to the one mount: "cpu" -> "cpu,cpuacct". Two
+// names of one tree must not look like two trees.
+std::string mountOf(const std::string& path) {
+  char resolved[PATH_MAX];
+  return ::realpath(path.c_str(), resolved) == nullptr ? path : std::string(resolved);
 }
 
 // Where nearly every host has them (cgroups(7)). mountinfo has a line for each router too, and all
@@ -245,11 +281,12 @@ std::optional<CgroupLayout> usualLayout() {
   layout.version = CgroupLayout::Version::v1;
   const auto take = [&](std::string& slot, const char* controller) {
     const std::string path = fmt::format("{}/{}", root, controller);
-    if (isWritableTree(path, CGROUP_SUPER_MAGIC)) slot = path;
+    if (isWritableTree(path, CGROUP_SUPER_MAGIC)) slot = mountOf(path);
     return !slot.empty();
   };
-  for (const bool found : {take(layout.memory, "memory"), take(layout.pids, "pids"),
-                           take(layout.cpuset, "cpuset"), take(layout.freezer, "freezer")})
+  for (const bool found :
+       {take(layout.memory, "memory"), take(layout.pids, "pids"), take(layout.cpuset, "cpuset"),
+        take(layout.cpu, "cpu"), take(layout.freezer, "freezer")})
     if (!found) return std::nullopt;
   const std::string unified = root + "/unified";
   if (isWritableTree(unified, CGROUP2_SUPER_MAGIC)) layout.unified = unified;
@@ -276,6 +313,19 @@ Result<CgroupTree> CgroupTree::withLayout(CgroupLayout layout) {
   return tree;
 }
 
+// The trees that this group is in.
+std::vector<std::string> CgroupTree::rootsOf(const std::string& path) const {
+  std::vector<std::string> roots = roots_;
+  if (!quotaRoot_.empty() && pathExists(groupIn(quotaRoot_, path))) roots.push_back(quotaRoot_);
+  return roots;
+}
+
+std::vector<std::string> CgroupTree::allRoots() const {
+  std::vector<std::string> roots = roots_;
+  if (!quotaRoot_.empty()) roots.push_back(quotaRoot_);
+  return roots;
+}
+
 Status CgroupTree::create(const std::string& path, const CgroupLimits& limits) const {
   ORRERY_TRY(checkPath(path));
   if (layout_.version == CgroupLayout::Version::v2) return createV2(layout_, path, limits);
@@ -285,7 +335,7 @@ Status CgroupTree::create(const std::string& path, const CgroupLimits& limits) c
 Status CgroupTree::remove(const std::string& path) const {
   ORRERY_TRY(checkPath(path));
   Status result;
-  for (const std::string& root : roots_) {
+  for (const std::string& root : allRoots()) {
     std::vector<std::string> groups = chain(root, path);
     if (Status s = removeGroup(groups.back()); !s) {
       if (result)
@@ -304,7 +354,7 @@ Status CgroupTree::remove(const std::string& path) const {
 
 Status CgroupTree::attach(const std::string& path, pid_t pid) const {
   ORRERY_TRY(checkPath(path));
-  for (const std::string& root : roots_)
+  for (const std::string& root : rootsOf(path))
     ORRERY_TRY(writeExisting(groupIn(root, path) + "/cgroup.procs", fmt::format("{}", pid)));
   return {};
 }
@@ -340,7 +390,7 @@ Result<std::vector<pid_t>> CgroupTree::members(const std::string& path) const {
 
 Result<std::vector<std::string>> CgroupTree::list() const {
   std::set<std::string> found;
-  for (const std::string& root : roots_) {
+  for (const std::string& root : allRoots()) {
     const std::string top = fmt::format("{}/{}", root, kTop);
     ORRERY_TRY_ASSIGN(const auto groups, groupsBelow(top));
     for (const std::string& group : groups) {
@@ -358,11 +408,24 @@ bool CgroupTree::exists(const std::string& path) const {
       roots_, [&path](const std::string& root) { return pathExists(groupIn(root, path)); });
 }
 
+std::optional<CpuQuotaUse> CgroupTree::cpuQuota(const std::string& path) const {
+  if (!checkPath(path)) return std::nullopt;
+  const bool v2 = layout_.version == CgroupLayout::Version::v2;
+  const std::string& root = v2 ? layout_.unified : layout_.cpu;
+  if (root.empty()) return std::nullopt;
+  const auto text = [group = groupIn(root, path)](const char* file) {
+    return readFile(fmt::format("{}/{}", group, file)).value_or("");
+  };
+  const std::string max =
+      v2 ? text("cpu.max") : text("cpu.cfs_quota_us") + " " + text("cpu.cfs_period_us");
+  return parseCpuQuota(max, text("cpu.stat"));
+}
+
 Result<std::vector<UniqueFd>> CgroupTree::openForEntry(const std::string& path) const {
   ORRERY_TRY(checkPath(path));
   std::vector<UniqueFd> files;
   if (layout_.version == CgroupLayout::Version::v2) return files;
-  for (const std::string& root : roots_) {
+  for (const std::string& root : rootsOf(path)) {
     ORRERY_TRY_ASSIGN(UniqueFd file, openFile(groupIn(root, path) + "/tasks", O_WRONLY));
     files.push_back(std::move(file));
   }

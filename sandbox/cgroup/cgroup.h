@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -26,6 +27,7 @@ struct CgroupLimits {
   std::optional<std::string> cpus;  // a CPU list, "0" or "0-3,8" (cpuset(7)); none: all
   std::uint64_t memory = 0;         // bytes, 0: no limit
   std::uint32_t pids = 0;           // processes and threads, 0: no limit
+  std::uint32_t cpuQuota = 0;       // per cent of one CPU's time, all CPUs together, 0: no limit
   friend bool operator==(const CgroupLimits&, const CgroupLimits&) = default;
 };
 
@@ -36,6 +38,7 @@ struct CgroupLayout {
   std::string memory;               // v1 mount points
   std::string pids;
   std::string cpuset;
+  std::string cpu;
   std::string freezer;
   std::string unified;  // v2 mount point; on a hybrid host it may be there without controllers
   friend bool operator==(const CgroupLayout&, const CgroupLayout&) = default;
@@ -44,9 +47,21 @@ struct CgroupLayout {
 // Error::err of "this host has no cgroup tree that we could write to".
 inline constexpr int kNoCgroups = ENODEV;
 
-// Pure. `mountinfo` is the text of /proc/self/mountinfo. v1 wins where any v1 limit controller is
-// mounted: the same controller cannot be in both.
+// A group's CPU quota, and what came of it since the group was made.
+struct CpuQuotaUse {
+  std::uint32_t percent = 0;
+  std::uint64_t periods = 0;                  // in which something of it ran
+  std::uint64_t throttled = 0;                // of these, in which it had used its quota up
+  std::chrono::microseconds throttledTime{};  // the sum over all CPUs
+  friend bool operator==(const CpuQuotaUse&, const CpuQuotaUse&) = default;
+};
+
+// Pure. `mountinfo` is the text of /proc/self/mountinfo. v1 wins where any v1 controller but "cpu"
+// is mounted that we set limits in: the same controller cannot be in both.
 CgroupLayout parseCgroupLayout(std::string_view mountinfo);
+// Pure. `max` is what cpu.max says ("50000 100000", "max 100000"), or v1's quota and period in one
+// line ("-1 100000"); `stat` is cpu.stat. Nothing if there is no quota.
+std::optional<CpuQuotaUse> parseCpuQuota(std::string_view max, std::string_view stat);
 // Pure. Mount point and path of `controller` ("" for v2) for a process whose /proc/PID/cgroup is
 // `text`: "/process_api/1"; nothing if the controller is not listed.
 std::optional<std::string> cgroupOf(std::string_view text, std::string_view controller);
@@ -60,7 +75,8 @@ class CgroupTree {
   const CgroupLayout& layout() const { return layout_; }
 
   // `path` is relative and canonical ("network0/galaxy0"). Makes parents too. Existing groups get
-  // the limits anew. A limit whose controller is missing is an error (kNoCgroups) that names it.
+  // the limits anew; on v1 a first CPU quota holds for those who enter from then on. A limit whose
+  // controller is missing is an error (kNoCgroups) that names it.
   Status create(const std::string& path, const CgroupLimits& limits) const;
   // Processes in it: EBUSY. A missing group is fine. Also removes parents that became empty.
   Status remove(const std::string& path) const;
@@ -73,6 +89,8 @@ class CgroupTree {
   // Our groups, "network0/galaxy0", that have no groups below them; sorted.
   Result<std::vector<std::string>> list() const;
   bool exists(const std::string& path) const;
+  // Nothing if the group has no quota, or is not there.
+  std::optional<CpuQuotaUse> cpuQuota(const std::string& path) const;
   // v2: the directory for CLONE_INTO_CGROUP, which spares the move of a live process (a write to
   // cgroup.procs waits for an RCU grace period). v1: nothing, use attach.
   Result<std::optional<UniqueFd>> openForClone(const std::string& path) const;
@@ -84,8 +102,13 @@ class CgroupTree {
 
  private:
   explicit CgroupTree(CgroupLayout layout);
+  std::vector<std::string> rootsOf(const std::string& path) const;
+  std::vector<std::string> allRoots() const;
   CgroupLayout layout_;
-  std::vector<std::string> roots_;  // distinct mount points that hold our groups
+  std::vector<std::string> roots_;  // distinct mount points that hold all our groups
+  // v1: of the tree that holds "cpu" and nothing else of ours. Only groups with a quota are made in
+  // it: each tree more is a directory to make, to enter and to remove. Empty: there is none.
+  std::string quotaRoot_;
 };
 
 }  // namespace orrery

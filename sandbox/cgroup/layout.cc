@@ -64,8 +64,10 @@ CgroupLayout parseCgroupLayout(std::string_view mountinfo) {
     if (hasWord(mount->options, "memory")) takeFirst(layout.memory, mount->point);
     if (hasWord(mount->options, "pids")) takeFirst(layout.pids, mount->point);
     if (hasWord(mount->options, "cpuset")) takeFirst(layout.cpuset, mount->point);
+    if (hasWord(mount->options, "cpu")) takeFirst(layout.cpu, mount->point);
     if (hasWord(mount->options, "freezer")) takeFirst(layout.freezer, mount->point);
   }
+  // Not by "cpu": with that alone on v1 all others are v2's, and every router has those.
   const bool v1 = !layout.memory.empty() || !layout.pids.empty() || !layout.cpuset.empty() ||
                   !layout.freezer.empty();
   if (v1)
@@ -73,6 +75,28 @@ CgroupLayout parseCgroupLayout(std::string_view mountinfo) {
   else if (!layout.unified.empty())
     layout.version = CgroupLayout::Version::v2;
   return layout;
+}
+
+std::optional<CpuQuotaUse> parseCpuQuota(std::string_view max, std::string_view stat) {
+  constexpr std::uint64_t kWhole = 100;  // per cent
+  const auto words = splitWords(max);
+  if (words.size() != 2) return std::nullopt;
+  const auto quota = parseNumber<std::uint64_t>(words[0]);
+  const auto period = parseNumber<std::uint64_t>(words[1]);
+  if (!quota || !period || *period == 0) return std::nullopt;
+  CpuQuotaUse use;
+  use.percent = static_cast<std::uint32_t>(*quota * kWhole / *period);
+  for (std::string_view line : split(stat, '\n')) {
+    const auto pair = splitWords(line);
+    const auto value = pair.size() == 2 ? parseNumber<std::uint64_t>(pair[1]) : std::nullopt;
+    if (!value) continue;
+    if (pair[0] == "nr_periods") use.periods = *value;
+    if (pair[0] == "nr_throttled") use.throttled = *value;
+    if (pair[0] == "throttled_usec") use.throttledTime = std::chrono::microseconds(*value);
+    if (pair[0] == "throttled_time")  // v1
+      use.throttledTime = std::chrono::microseconds(*value / 1000);
+  }
+  return use;
 }
 
 std::optional<std::string> cgroupOf(std::string_view text, std::string_view controller) {

@@ -104,6 +104,74 @@ TEST(Cgroup, SandboxedServiceIsAMemberAndDiesAtItsLimit) {
   EXPECT_TRUE(tree->remove(spec.cgroup));
 }
 
+constexpr std::chrono::milliseconds kBurnt{100};  // of CPU time
+constexpr std::uint64_t kQuotaPeriods = 10;       // for that, at 10 %
+
+// What came of a service that burns that much under a quota, in per cent; nothing without one.
+std::optional<CpuQuotaUse> useOfABurner(const CgroupTree& tree, std::uint32_t quota) {
+  SandboxSpec spec = probeSpec({"read:/proc/self/cgroup", fmt::format("burn:{}", kBurnt.count())});
+  spec.cgroup = uniquePath();
+  CgroupLimits limits;
+  limits.cpuQuota = quota;
+  const Status created = tree.create(spec.cgroup, limits);
+  EXPECT_TRUE(created) << created.error().message;
+  SpawnRequest request{.spec = spec};
+  request.cgroups = &tree;
+  const ProbeRun run = runProbe(spec, &request);
+  EXPECT_EQ(toText(run.status), "exit 0");
+  const auto use = tree.cpuQuota(spec.cgroup);
+  EXPECT_TRUE(tree.remove(spec.cgroup));
+  EXPECT_FALSE(pathExists(tree.layout().cpu + "/orrery/" + spec.cgroup));
+  return use;
+}
+
+// By the kernel's counters, not by a clock: a busy machine takes longer, and throttles as often.
+TEST(Cgroup, ABusyServiceIsHeldToItsCpuQuota) {
+  const auto tree = CgroupTree::probe();
+  ASSERT_TRUE(tree) << tree.error().message;
+  const auto held = useOfABurner(*tree, 10);
+  ASSERT_TRUE(held);
+  EXPECT_EQ(held->percent, 10u);
+  EXPECT_GE(held->periods, kQuotaPeriods / 2);
+  EXPECT_GE(held->throttled, kQuotaPeriods / 2);
+  EXPECT_GT(held->throttledTime.count(), 0);
+  // The controls: with room for a hundred CPUs, and without a quota.
+  const auto free = useOfABurner(*tree, 10'000);
+  ASSERT_TRUE(free);
+  EXPECT_EQ(free->percent, 10'000u);
+  EXPECT_EQ(free->throttled, 0u);
+  EXPECT_EQ(useOfABurner(*tree, 0), std::nullopt);
+}
+
+// A tree of the cpu controller's own costs those without a quota nothing.
+TEST(Cgroup, OnlyGroupsWithAQuotaAreInTheTreeOfTheCpuController) {
+  const auto tree = CgroupTree::probe();
+  ASSERT_TRUE(tree) << tree.error().message;
+  const std::string path = uniquePath();
+  CgroupLimits limits{std::nullopt, 32 << 20, 16};
+  ASSERT_TRUE(tree->create(path, limits));
+  EXPECT_EQ(tree->cpuQuota(path), std::nullopt);
+  const std::size_t trees = tree->openForEntry(path)->size();
+  const bool v1 = tree->layout().version == CgroupLayout::Version::v1;
+  EXPECT_FALSE(v1 && pathExists(tree->layout().cpu + "/orrery/" + path));
+  limits.cpuQuota = 150;
+  ASSERT_TRUE(tree->create(path, limits)) << "the limits anew";
+  EXPECT_EQ(tree->cpuQuota(path)->percent, 150u);
+  EXPECT_EQ(tree->openForEntry(path)->size(), trees + (v1 ? 1 : 0));
+  Waiter waiter;
+  ASSERT_TRUE(tree->attach(path, waiter.pid()));
+  const std::string own = *readFile(fmt::format("/proc/{}/cgroup", waiter.pid()));
+  EXPECT_EQ(cgroupOf(own, v1 ? "cpu" : ""), "/orrery/" + path);
+  limits.cpuQuota = 0;
+  ASSERT_TRUE(tree->create(path, limits)) << "lifted";
+  EXPECT_EQ(tree->cpuQuota(path), std::nullopt);
+  ASSERT_TRUE(tree->killAll(path));
+  EXPECT_EQ(waiter.wait(), "killed by SIGKILL");
+  const Status removed = tree->remove(path);
+  EXPECT_TRUE(removed) << removed.error().message;
+  EXPECT_FALSE(pathExists(tree->layout().cpu + "/orrery/" + path.substr(0, path.find('/'))));
+}
+
 TEST(Cgroup, UnknownGroupFailsTheStart) {
   const auto tree = CgroupTree::probe();
   ASSERT_TRUE(tree);
@@ -150,6 +218,39 @@ TEST(Cgroup, UnifiedTree) {
   EXPECT_FALSE(pathExists(layout.unified + "/orrery"));
 }
 
+// Controllers that are mounted together have one tree, whose groups are made and entered once. This
+// machine may have them apart, so these trees are of plain files.
+TEST(Cgroup, ControllersOfOneMountAreOneTree) {
+  char directory[] = "/tmp/orrery-together-XXXXXX";
+  ASSERT_NE(::mkdtemp(directory), nullptr);
+  const std::string root = directory;
+  CgroupLayout layout;
+  layout.version = CgroupLayout::Version::v1;
+  layout.memory = layout.pids = root + "/memory,pids";
+  layout.cpuset = layout.cpu = root + "/cpu,cpuset";
+  const std::string group = "/orrery/network0";
+  for (const std::string& parent : {layout.cpu, layout.cpu + "/orrery", layout.cpu + group}) {
+    ASSERT_TRUE(makeDirectories(parent));
+    for (const char* file : {"/cpuset.cpus", "/cpuset.mems"})
+      ASSERT_TRUE(writeFileAtomic(parent + file, "7"));
+  }
+  for (const char* file : {"/tasks", "/cgroup.procs", "/cpu.cfs_quota_us", "/cpu.cfs_period_us"})
+    ASSERT_TRUE(writeFileAtomic(layout.cpu + group + file, ""));
+  ASSERT_TRUE(makeDirectories(layout.memory + group));
+  for (const char* file : {"/tasks", "/cgroup.procs", "/memory.limit_in_bytes", "/pids.max"})
+    ASSERT_TRUE(writeFileAtomic(layout.memory + group + file, ""));
+  const auto tree = CgroupTree::withLayout(layout);
+  ASSERT_TRUE(tree) << tree.error().message;
+  const Status created = tree->create("network0", CgroupLimits{"0", 32 << 20, 16, 25});
+  ASSERT_TRUE(created) << created.error().message;
+  EXPECT_EQ(*readFile(layout.cpu + group + "/cpu.cfs_quota_us"), "25000");
+  EXPECT_EQ(*readFile(layout.cpu + group + "/cpu.cfs_period_us"), "100000");
+  EXPECT_EQ(*readFile(layout.cpu + group + "/cpuset.cpus"), "0");
+  EXPECT_EQ(*readFile(layout.memory + group + "/pids.max"), "16");
+  EXPECT_EQ(tree->openForEntry("network0")->size(), 2u);
+  EXPECT_TRUE(removeTree(root));
+}
+
 // No machine of v1 has controllers to give to v2 as well, so this tree is of plain files: that the
 // right words go to the right files, in an order that the kernel's rules allow (a controller is
 // handed down before the group that uses it is made; cgroups(7)). Plain files keep what is written
@@ -165,22 +266,33 @@ TEST(Cgroup, UnifiedTreeHandsItsControllersDown) {
     ASSERT_TRUE(writeFileAtomic(group + "/cgroup.subtree_control", ""));
   }
   ASSERT_TRUE(writeFileAtomic(root + "/cgroup.controllers", "cpuset cpu io memory pids\n"));
-  for (const char* file : {"/memory.max", "/pids.max", "/cpuset.cpus"})
+  for (const char* file : {"/memory.max", "/pids.max", "/cpuset.cpus", "/cpu.max"})
     ASSERT_TRUE(writeFileAtomic(groups[3] + file, ""));
   CgroupLayout layout;
   layout.version = CgroupLayout::Version::v2;
   layout.unified = root;
   const auto tree = CgroupTree::withLayout(layout);
   ASSERT_TRUE(tree) << tree.error().message;
-  const Status created = tree->create("network0/star0", CgroupLimits{"0", 32 << 20, 16});
+  const Status created = tree->create("network0/star0", CgroupLimits{"0", 32 << 20, 16, 50});
   ASSERT_TRUE(created) << created.error().message;
   EXPECT_EQ(*readFile(groups[3] + "/memory.max"), "33554432");
   EXPECT_EQ(*readFile(groups[3] + "/pids.max"), "16");
   EXPECT_EQ(*readFile(groups[3] + "/cpuset.cpus"), "0");
+  EXPECT_EQ(*readFile(groups[3] + "/cpu.max"), "50000 100000");
+  EXPECT_EQ(tree->cpuQuota("network0/star0")->percent, 50u);
   for (int i = 0; i < 3; ++i)
     EXPECT_EQ(*readFile(groups[i] + "/cgroup.subtree_control"), "+cpuset") << groups[i];
   // The leaf has processes, so it may hand down nothing (no internal processes, cgroups(7)).
   EXPECT_EQ(*readFile(groups[3] + "/cgroup.subtree_control"), "");
+  for (const std::string& group : groups)
+    ASSERT_TRUE(writeFileAtomic(group + "/cgroup.subtree_control", ""));
+  ASSERT_TRUE(tree->create("network0/star0", CgroupLimits{std::nullopt, 0, 0, 75}));
+  EXPECT_EQ(*readFile(groups[3] + "/cpu.max"), "75000 100000");
+  for (int i = 0; i < 3; ++i)
+    EXPECT_EQ(*readFile(groups[i] + "/cgroup.subtree_control"), "+cpu") << groups[i];
+  ASSERT_TRUE(writeFileAtomic(groups[3] + "/cpu.max", ""));
+  ASSERT_TRUE(tree->create("network0/star0", {})) << "lifted";
+  EXPECT_EQ(*readFile(groups[3] + "/cpu.max"), "max");
   EXPECT_TRUE(removeTree(root));
 }
 
@@ -196,6 +308,21 @@ TEST(Cgroup, MissingControllerIsNamed) {
     EXPECT_EQ(status.error().err, kNoCgroups);
     EXPECT_NE(status.error().message.find("'memory'"), std::string::npos);
   }
+  // v1, where a host may lack one tree: nothing is made for a limit that cannot be had.
+  auto whole = CgroupTree::probe();
+  ASSERT_TRUE(whole);
+  CgroupLayout without = whole->layout();
+  if (without.version != CgroupLayout::Version::v1) return;
+  without.cpu.clear();
+  const auto lame = CgroupTree::withLayout(without);
+  ASSERT_TRUE(lame);
+  CgroupLimits limits;
+  limits.cpuQuota = 50;
+  const Status status = lame->create(uniquePath(), limits);
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().err, kNoCgroups);
+  EXPECT_NE(status.error().message.find("'cpu'"), std::string::npos) << status.error().message;
+  EXPECT_FALSE(lame->exists(uniquePath()));
 }
 
 }  // namespace

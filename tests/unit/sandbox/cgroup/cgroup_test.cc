@@ -29,8 +29,19 @@ TEST(CgroupLayout, V1) {
   EXPECT_EQ(layout.memory, "/sys/fs/cgroup/memory");
   EXPECT_EQ(layout.pids, "/sys/fs/cgroup/pids");
   EXPECT_EQ(layout.cpuset, "/sys/fs/cgroup/cpu,cpuset");
+  EXPECT_EQ(layout.cpu, "/sys/fs/cgroup/cpu,cpuset");
   EXPECT_EQ(layout.freezer, "/sys/fs/cgroup/freezer");
   EXPECT_EQ(layout.unified, "");
+}
+
+TEST(CgroupLayout, CpuWithItsAccounting) {
+  const char* line = "33 30 0:28 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n";
+  const CgroupLayout both = parseCgroupLayout(std::string(kUnifiedBeside) + line);
+  EXPECT_EQ(both.cpu, "/sys/fs/cgroup/cpu,cpuacct");
+  EXPECT_EQ(both.cpuset, "");
+  EXPECT_EQ(both.version, Version::v2) << "all that every router needs is there";
+  const char* accounting = "33 30 0:28 / /sys/fs/cgroup/cpuacct rw - cgroup cgroup rw,cpuacct\n";
+  EXPECT_EQ(parseCgroupLayout(accounting).cpu, "");
 }
 
 TEST(CgroupLayout, Hybrid) {
@@ -71,6 +82,32 @@ TEST(CgroupOf, Table) {
   EXPECT_EQ(cgroupOf(kText, ""), "/u");
   EXPECT_EQ(cgroupOf(kText, "pids"), std::nullopt);
   EXPECT_EQ(cgroupOf("", ""), std::nullopt);
+}
+
+TEST(CpuQuota, Table) {
+  struct Case {
+    const char* max;
+    const char* stat;
+    std::optional<CpuQuotaUse> use;
+  };
+  using std::chrono::microseconds;
+  const std::vector<Case> cases = {
+      {"50000 100000\n",  // v2
+       "usage_usec 900\nuser_usec 1\nsystem_usec 2\nnr_periods 7\nnr_throttled 3\n"
+       "throttled_usec 1500\nnr_bursts 0\n",
+       CpuQuotaUse{50, 7, 3, microseconds(1500)}},
+      {"200000\n 100000\n", "nr_periods 7\nnr_throttled 3\nthrottled_time 1500000\n",  // v1
+       CpuQuotaUse{200, 7, 3, microseconds(1500)}},
+      {"1000 100000", "", CpuQuotaUse{1, 0, 0, microseconds(0)}},
+      {"1000 100000", "nr_periods\nnr_throttled x\n nr_periods 2 3\n",
+       CpuQuotaUse{1, 0, 0, microseconds(0)}},
+      {"max 100000", "nr_periods 7\n", std::nullopt},
+      {"-1\n 100000\n", "nr_periods 7\n", std::nullopt},
+      {"1000 0", "", std::nullopt},
+      {"1000", "", std::nullopt},
+      {" ", "", std::nullopt},  // no group
+  };
+  for (const Case& c : cases) EXPECT_EQ(parseCpuQuota(c.max, c.stat), c.use) << c.max;
 }
 
 TEST(CgroupTree, WithoutATreeLimitsAreUnavailable) {
