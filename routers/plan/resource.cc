@@ -101,8 +101,10 @@ struct TextOf {
     return fmt::format("rule mark {} to table {} in {}", r.mark, r.table, place(r.netns));
   }
   std::string operator()(const CgroupResource& r) const {
-    return fmt::format("cgroup {}: memory {}, pids {}, cpus {}", r.path, r.limits.memory,
-                       r.limits.pids, r.limits.cpus.value_or("any"));
+    std::string text = fmt::format("cgroup {}: memory {}, pids {}, cpus {}", r.path,
+                                   r.limits.memory, r.limits.pids, r.limits.cpus.value_or("any"));
+    if (r.limits.cpuQuota != 0) text += fmt::format(", cpu quota {}%", r.limits.cpuQuota);
+    return text;
   }
   std::string operator()(const SupervisorResource& r) const {
     return "supervisor of " + r.router.text();

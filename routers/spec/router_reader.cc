@@ -355,10 +355,11 @@ class RouterReader {
   }
 
   void readLimits() {
-    const Node* node = fields_.table("limits", "a table with 'cpus', 'memory', 'pids'");
+    const Node* node =
+        fields_.table("limits", "a table with 'cpus', 'cpu_quota', 'memory', 'pids'");
     if (node == nullptr) return;
     FieldReader fields(*node, node->span, fmt::format("[router.{}.limits]", instance_.name),
-                       KeyList{{"cpus", "memory", "pids"}}, reporter_);
+                       KeyList{{"cpus", "cpu_quota", "memory", "pids"}}, reporter_);
     LimitsSpec& limits = placed_.spec.limits;
     limits.cpus = fields.text("cpus", parseCpuList, "CPU numbers: \"0\" or \"0-1,3\"");
     limits.pids = static_cast<std::uint32_t>(
@@ -373,10 +374,25 @@ class RouterReader {
         d.got = describe(*fields.optional("memory"));
       }
     }
+    readCpuQuota(fields);
+  }
+
+  void readCpuQuota(FieldReader& fields) {
+    constexpr const char* kWanted =
+        "a percentage of one CPU's time, from \"1%\" up: \"50%\", or \"200%\" for two CPUs";
+    const auto percent = fields.text("cpu_quota", parsePercent, kWanted);
+    if (!percent) return;
+    placed_.spec.limits.cpuQuota = *percent;
+    if (*percent >= 1 && *percent <= kMostCpuQuota) return;
+    Diagnostic& d =
+        reporter_.error(fields.optional("cpu_quota")->span, "'cpu_quota' is out of range");
+    d.expected = fmt::format("from \"1%\" to \"{}%\"", kMostCpuQuota);
+    d.got = describe(*fields.optional("cpu_quota"));
   }
 
   static constexpr std::int64_t kLeastPids = 8;  // the services of one router, and their threads
   static constexpr std::uint64_t kLeastMemory = 8u << 20;
+  static constexpr std::uint32_t kMostCpuQuota = 8192 * 100;  // NR_CPUS is 8192 at most
 
   const RouterInstance& instance_;
   const AuxiliaryFiles& auxiliary_;

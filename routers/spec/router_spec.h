@@ -152,6 +152,7 @@ struct LimitsSpec {
   std::optional<std::string> cpus;     // cpuset list, "0" or "0-1,3"
   std::uint64_t memory = 256u << 20;   // bytes, all services of the router together
   std::uint32_t pids = 64;
+  std::uint32_t cpuQuota = 0;  // per cent of one CPU's time, together; 0: no limit
   friend bool operator==(const LimitsSpec&, const LimitsSpec&) = default;
 };
 

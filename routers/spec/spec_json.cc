@@ -178,12 +178,14 @@ LanSpec lanOf(const Json& j) {
 Json limitsJson(const LimitsSpec& limits) {
   Json out = {{"memory", limits.memory}, {"pids", limits.pids}};
   if (limits.cpus) out["cpus"] = *limits.cpus;
+  if (limits.cpuQuota != 0) out["cpu_quota"] = limits.cpuQuota;
   return out;
 }
 
 LimitsSpec limitsOf(const Json& j) {
   return LimitsSpec{textOf(j, "cpus"), numberOf<std::uint64_t>(j.at("memory")),
-                    numberOf<std::uint32_t>(j.at("pids"))};
+                    numberOf<std::uint32_t>(j.at("pids")),
+                    j.contains("cpu_quota") ? numberOf<std::uint32_t>(j.at("cpu_quota")) : 0};
 }
 
 // Left out where all is as by default.

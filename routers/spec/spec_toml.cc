@@ -133,6 +133,7 @@ std::string toToml(const RouterSpec& spec) {
   if (spec.limits.cpus) out += fmt::format("cpus = {}\n", quoted(*spec.limits.cpus));
   out +=
       fmt::format("memory = \"{}\"\npids = {}\n", memoryText(spec.limits.memory), spec.limits.pids);
+  if (spec.limits.cpuQuota != 0) out += fmt::format("cpu_quota = \"{}%\"\n", spec.limits.cpuQuota);
   out += clientLimitsText(name, spec.clientLimits);
   return out + seccompText(name, spec.seccomp);
 }

@@ -37,6 +37,7 @@ dhcp    = { range = ["10.0.0.2", "10.0.0.254"], lease = "9000s" }   # false: cli
 
 # [router.universe0.limits] # of all the router's services together
 # cpus   = "0"
+# cpu_quota = "50%"         # of one CPU's time; unlimited unless given
 # memory = "64M"
 # pids   = 32
 
@@ -84,6 +85,7 @@ profile = "galaxy0.conf"    # the provider's own file, beside this one; mode 060
 
 # [router.galaxy0.limits]   # of all the router's services together
 # cpus   = "0"
+# cpu_quota = "50%"         # of one CPU's time; unlimited unless given
 # memory = "128M"
 # pids   = 32
 
@@ -121,6 +123,7 @@ dhcp    = { range = ["10.2.2.2", "10.2.2.253"], lease = "9000s" }   # false: cli
 
 # [router.star0.limits]     # of all the router's services together
 # cpus   = "0"
+# cpu_quota = "50%"         # of one CPU's time; unlimited unless given
 # memory = "256M"
 # pids   = 64
 

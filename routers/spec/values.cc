@@ -96,6 +96,14 @@ Result<std::string> parseCpuList(std::string_view text) {
   return std::string(text);
 }
 
+Result<std::uint32_t> parsePercent(std::string_view text) {
+  const bool shaped = text.ends_with('%');
+  const auto percent =
+      shaped ? parseNumber<std::uint32_t>(text.substr(0, text.size() - 1)) : std::nullopt;
+  if (!percent) return error("'{}' is not a percentage", text);
+  return *percent;
+}
+
 Result<Mac> parseUnicastMac(std::string_view text) {
   ORRERY_TRY_ASSIGN(const Mac mac, parseMac(text));
   if (mac == Mac{}) return error("the MAC address '{}' is zero: no interface can have it", text);

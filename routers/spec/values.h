@@ -15,6 +15,7 @@ namespace orrery {
 Result<std::chrono::seconds> parseDuration(std::string_view text);  // "9000s" "15m" "2h" "1d"
 Result<std::uint64_t> parseMemory(std::string_view text);           // "64M": bytes, K, M, G (1024)
 Result<std::string> parseCpuList(std::string_view text);            // "0", "0-1,3" (cpuset(7))
+Result<std::uint32_t> parsePercent(std::string_view text);          // "50%", "200%"
 Result<Mac> parseUnicastMac(std::string_view text);                 // not multicast, not zero
 Result<std::string> parsePciSlot(std::string_view text);            // "0000:02:01.0"
 Result<Endpoint> parseEndpoint(std::string_view text);              // "192.0.2.1:1080"

@@ -30,7 +30,7 @@ struct KernelRelease {
 struct CgroupFacts {
   enum class Version { none, v1, v2 };
   Version version = Version::none;
-  std::vector<std::string> controllers;  // of memory, pids, cpuset, freezer: those that can be used
+  std::vector<std::string> controllers;  // usable ones of memory, pids, cpuset, cpu, freezer
   bool writable = false;
   friend bool operator==(const CgroupFacts&, const CgroupFacts&) = default;
 };

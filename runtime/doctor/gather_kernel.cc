@@ -118,6 +118,7 @@ CgroupFacts cgroupFacts() {
     const std::pair<const char*, const std::string*> trees[] = {{"memory", &layout.memory},
                                                                 {"pids", &layout.pids},
                                                                 {"cpuset", &layout.cpuset},
+                                                                {"cpu", &layout.cpu},
                                                                 {"freezer", &layout.freezer}};
     facts.writable = true;
     for (const auto& [name, path] : trees) {
@@ -131,7 +132,7 @@ CgroupFacts cgroupFacts() {
   facts.writable = ::access(layout.unified.c_str(), W_OK) == 0;
   const auto text = readFile(layout.unified + "/cgroup.controllers", 4096);
   for (const std::string_view name : splitWords(text ? *text : ""))
-    if (name == "memory" || name == "pids" || name == "cpuset")
+    if (name == "memory" || name == "pids" || name == "cpuset" || name == "cpu")
       facts.controllers.emplace_back(name);
   return facts;
 }

@@ -43,15 +43,23 @@ Judgement cgroups(const HostFacts& facts) {
             "routers run without limits of memory, processes and CPUs", remedy};
   const std::string version = c.version == CgroupFacts::Version::v1 ? "v1" : "v2";
   std::vector<std::string> missing;
-  for (const char* need : {"memory", "pids", "cpuset"})
-    if (std::ranges::find(c.controllers, need) == c.controllers.end()) missing.push_back(need);
+  std::vector<std::string> keys;  // that need what is missing
+  const std::pair<const char*, const char*> needs[] = {{"memory", "memory"},
+                                                       {"pids", "pids"},
+                                                       {"cpuset", "limits.cpus"},
+                                                       {"cpu", "limits.cpu_quota"}};
+  for (const auto& [controller, key] : needs) {
+    if (std::ranges::find(c.controllers, controller) != c.controllers.end()) continue;
+    missing.emplace_back(controller);
+    keys.emplace_back(key);
+  }
   if (!missing.empty()) {
     // Every definition limits memory and processes; CPUs only those that say so.
-    const bool all = missing.front() != "cpuset";
+    const bool all = missing.front() == "memory" || missing.front() == "pids";
     return {all ? Verdict::problem : Verdict::warning,
             fmt::format("{}, without {}", version, join(missing, ", ")),
             all ? "no router gets its limits, so none is spawned"
-                : "definitions with limits.cpus are not spawned",
+                : fmt::format("definitions with {} are not spawned", join(keys, " or ")),
             "boot with 'cgroup_enable=memory cgroup_no_v1=all', so that cgroup v2 has every "
             "controller"};
   }

@@ -60,7 +60,7 @@ constexpr std::chrono::seconds kNicHomecoming{1};
 constexpr std::size_t kMostPlaces = 32;
 
 CgroupLimits toLimits(const LimitsSpec& limits) {
-  return CgroupLimits{limits.cpus, limits.memory, limits.pids};
+  return CgroupLimits{limits.cpus, limits.memory, limits.pids, limits.cpuQuota};
 }
 
 constexpr std::chrono::seconds kCgroupPatience{5};

@@ -79,6 +79,7 @@ struct ToJson {
                               {"memory", r.limits.memory},
                               {"pids", r.limits.pids}});
     if (r.limits.cpus) json.set("cpus", *r.limits.cpus);
+    if (r.limits.cpuQuota != 0) json.set("cpuQuota", r.limits.cpuQuota);
     return json;
   }
   Json operator()(const SupervisorResource& r) const {
@@ -169,6 +170,7 @@ Resource cgroupFrom(const Json& json) {
   r.limits.memory = number<std::uint64_t>(json, "memory");
   r.limits.pids = number<std::uint32_t>(json, "pids");
   if (!json["cpus"].isNull()) r.limits.cpus = json.text("cpus");
+  if (!json["cpuQuota"].isNull()) r.limits.cpuQuota = number<std::uint32_t>(json, "cpuQuota");
   return r;
 }
 

@@ -60,6 +60,25 @@ constexpr LimitFile kLimitFiles[] = {
     {"cpus", LimitKind::text, &CgroupLayout::cpuset, "cpuset.cpus", "cpuset.cpus"},
 };
 
+// The quota is one file on v2 and two on v1, and what came of it another.
+void addCpuQuota(const CgroupTree& tree, const std::string& group, Table& table, Json& json) {
+  const auto use = tree.cpuQuota(group);
+  if (!use) {
+    table.row({"cpu quota", tree.exists(group) ? "unlimited" : ""});
+    json.set("cpu-quota", Json());
+    return;
+  }
+  constexpr double kMicro = 1e-6;
+  table.row({"cpu quota", fmt::format("{}% of one CPU", use->percent)});
+  table.row(
+      {"cpu throttled", fmt::format("in {} of {} periods, {:.1f} s", use->throttled, use->periods,
+                                    static_cast<double>(use->throttledTime.count()) * kMicro)});
+  json.set("cpu-quota", use->percent);
+  json.set("cpu-throttled", Json::object({{"periods", use->periods},
+                                          {"throttled", use->throttled},
+                                          {"microseconds", use->throttledTime.count()}}));
+}
+
 }  // namespace
 
 Result<InspectView> readLeases(const InspectTarget& target) {
@@ -165,7 +184,8 @@ Result<InspectView> readLimits(const InspectTarget& target) {
   ORRERY_TRY_ASSIGN(const CgroupTree tree, CgroupTree::probe());
   const CgroupLayout& layout = tree.layout();
   const bool v1 = layout.version == CgroupLayout::Version::v1;
-  const std::string below = "/orrery/" + target.id.network + "/" + target.id.name;
+  const std::string group = target.id.network + "/" + target.id.name;
+  const std::string below = "/orrery/" + group;
   Table table({"what", "value"});
   InspectView view;
   view.json = Json::object();
@@ -179,6 +199,7 @@ Result<InspectView> readLimits(const InspectTarget& target) {
     std::ranges::replace(key, ' ', '-');
     view.json.set(std::move(key), std::move(limit.json));
   }
+  addCpuQuota(tree, group, table, view.json);
   view.blocks.push_back(InspectBlock{v1 ? "cgroup v1" : "cgroup v2", std::move(table)});
   ORRERY_TRY(addClientLimits(target, view));
   return view;

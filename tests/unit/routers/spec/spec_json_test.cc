@@ -30,6 +30,7 @@ class SpecMaker {
     if (flip()) spec.limits.cpus = "0-1,3";
     spec.limits.memory = (std::uint64_t{below(1 << 30)} << 20) + below(1 << 30);
     spec.limits.pids = below(1 << 30);
+    if (flip()) spec.limits.cpuQuota = below(1 << 20);
     if (flip()) {
       spec.clientLimits.given = true;
       spec.clientLimits.proxiedBuffers = std::uint64_t{below(1 << 30)} << 12;

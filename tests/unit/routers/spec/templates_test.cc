@@ -54,9 +54,9 @@ TEST(Examples, StayValidWhenTheirOptionsAreSwitchedOn) {
   std::string star = example(Kind::star);
   for (const char* off :
        {"# [router.star0.dns]", "# names = ", "# [router.star0.egress]", "# type  = \"tor\"",
-        "# [router.star0.limits]", "# cpus ", "# memory ", "# pids ", "# clients_talk ",
-        "# [router.star0.client_limits]", "# proxied_connections ", "# proxied_buffers ",
-        "# dns_queries "}) {
+        "# [router.star0.limits]", "# cpus ", "# cpu_quota ", "# memory ", "# pids ",
+        "# clients_talk ", "# [router.star0.client_limits]", "# proxied_connections ",
+        "# proxied_buffers ", "# dns_queries "}) {
     const std::size_t at = star.find(off);
     ASSERT_NE(at, std::string::npos) << off;
     star.erase(at, 2);

@@ -54,7 +54,7 @@ HostFacts healthy() {
                    {"user/max_user_namespaces", "31000"}};
   for (const char* name : kEveryProbe) facts.probes[name] = {Probe::Answer::yes, ""};
   facts.landlockAbi = 6;
-  facts.cgroups = {CgroupFacts::Version::v2, {"memory", "pids", "cpuset"}, true};
+  facts.cgroups = {CgroupFacts::Version::v2, {"memory", "pids", "cpuset", "cpu"}, true};
   facts.run = {true, true, 800u << 20, 100000};
   for (const char* name : {"dnsmasq", "tor", "openvpn", "wireguard-go", "udhcpc"})
     facts.programs.push_back({name, std::string("/usr/bin/") + name, true, "version 1"});
@@ -146,14 +146,20 @@ const std::vector<Case>& cases() {
        "mount -t cgroup2"},
       {"cgroups",
        [](HostFacts& f) {
-         f.cgroups.controllers = {"pids", "cpuset"};
+         f.cgroups.controllers = {"pids", "cpuset", "cpu"};
        },
        S::problem, "v2, without memory", "none is spawned", "cgroup_enable=memory"},
       {"cgroups",
        [](HostFacts& f) {
+         f.cgroups.controllers = {"memory", "pids", "cpu"};
+       },
+       S::warning, "without cpuset", "with limits.cpus are not spawned", "cgroup_no_v1=all"},
+      {"cgroups",
+       [](HostFacts& f) {
          f.cgroups.controllers = {"memory", "pids"};
        },
-       S::warning, "without cpuset", "limits.cpus", "cgroup_no_v1=all"},
+       S::warning, "without cpuset, cpu", "with limits.cpus or limits.cpu_quota are not spawned",
+       "cgroup_no_v1=all"},
       {"cgroups", [](HostFacts& f) { f.cgroups.writable = false; }, S::problem, "read-only",
        "no router gets its limits", "mount -o remount,rw"},
       {"cgroups",
