@@ -65,6 +65,81 @@ TEST_F(Hostile, BombsUseUpWhatIsTheRoutersOwn) {
   expectNeighbourServes();
 }
 
+constexpr std::uint32_t kQuota = 10;        // per cent
+constexpr std::uint64_t kQuotaUs = 10'000;  // in each period
+
+std::uint64_t childrensCpuUs() {
+  rusage use{};
+  (void)::getrusage(RUSAGE_CHILDREN, &use);
+  const auto us = [](const timeval& t) {
+    return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000 + static_cast<std::uint64_t>(t.tv_usec);
+  };
+  return us(use.ru_utime) + us(use.ru_stime);
+}
+
+struct Burnt {
+  std::uint64_t us = 0;  // of CPU time
+  std::optional<CpuQuotaUse> before, after;
+};
+
+// In a service's sandbox, by as many processes as it may have.
+Burnt burnIn(const Victim& victim) {
+  const CgroupTree cgroups = must(CgroupTree::probe());
+  const std::string group = victim.router.network + "/" + victim.router.name;
+  const bool forks = victim.kind == ServiceKind::dnsmasq || victim.kind == ServiceKind::udhcpc;
+  Jail jail(victim);
+  Burnt burnt;
+  burnt.before = cgroups.cpuQuota(group);
+  const std::uint64_t begin = childrensCpuUs();
+  const Jail::End end = jail.run({"bomb", forks ? "cpu-forks" : "cpu"});
+  burnt.us = childrensCpuUs() - begin;
+  burnt.after = cgroups.cpuQuota(group);
+  EXPECT_EQ(end.how, "exit 0") << hostile::kColumnNames[victim.column] << ": " << end.output;
+  return burnt;
+}
+
+// Whoever burns CPU time in the place of a service gets its router's quota in each period, as the
+// kernel counts them, and waits.
+TEST_F(Hostile, ABurnerGetsItsRoutersCpuQuota) {
+  setCpuQuota(fmt::format("{}%", kQuota));
+  spawnVictims();
+  for (const Victim& victim : victims()) {
+    const char* name = hostile::kColumnNames[victim.column];
+    const Burnt burnt = burnIn(victim);
+    ASSERT_TRUE(burnt.before && burnt.after) << name;
+    EXPECT_EQ(burnt.after->percent, kQuota) << name;
+    ASSERT_GT(burnt.us, 3 * kQuotaUs) << name << ": too little work to tell";
+    const std::uint64_t periods = burnt.after->periods - burnt.before->periods;
+    // A period's quota at its begin, and what a tick and the kernel's shares for each CPU let pass.
+    constexpr std::uint64_t kSlackUs = 2 * kQuotaUs;
+    EXPECT_LE(burnt.us, periods * kQuotaUs + kSlackUs) << name;
+    EXPECT_GE(burnt.after->throttled - burnt.before->throttled, burnt.us / kQuotaUs / 2) << name;
+    EXPECT_GT(burnt.after->throttledTime, burnt.before->throttledTime) << name;
+  }
+  const Outcome shown = routerctl("inspect", "network0.universe0", "limits", "--json");
+  const auto json = must(parseJson(shown.out));
+  EXPECT_EQ(json["limits"]["cpu-quota"], Json(kQuota)) << shown;
+  EXPECT_GT(json["limits"]["cpu-throttled"].integer("throttled"), 0) << shown;
+  expectNeighbourServes();
+}
+
+// With a quota that is no bound the same work is done in whatever periods there are.
+TEST_F(Hostile, ControlABurnerOfNoQuotaIsNotThrottled) {
+  setCpuQuota("10000%");
+  spawnVictims();
+  for (const Victim& victim : victims()) {
+    const char* name = hostile::kColumnNames[victim.column];
+    const Burnt burnt = burnIn(victim);
+    ASSERT_TRUE(burnt.before && burnt.after) << name;
+    ASSERT_GT(burnt.us, 3 * kQuotaUs) << name;
+    EXPECT_EQ(burnt.after->throttled, 0u) << name;
+  }
+  // The neighbour's definition limits none.
+  EXPECT_EQ(must(CgroupTree::probe()).cpuQuota("network1/universe0"), std::nullopt);
+  const Outcome shown = routerctl("inspect", "network1.universe0", "limits");
+  EXPECT_NE(shown.out.find("unlimited"), std::string::npos) << shown;
+}
+
 // Each service floods what its supervisor reads, and reads nothing itself: every supervisor still
 // answers, has not grown, and the routers can be destroyed (TearDown).
 TEST_F(Hostile, FloodsStopNobody) {

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -115,6 +116,19 @@ Outcome bombDisk() {
   if (fd < 0) return errno;
   for (int i = 0; i < kMany; ++i)
     if (::write(fd, block, sizeof block) < 0) return errno;
+  return kDone;
+}
+
+// Work and no call: not every filter lets a process ask for the time that it has used.
+Outcome bombCpu(int processes) {
+  constexpr long kWork = 1L << 28;  // additions to memory: 80 ms and more
+  pid_t child = -1;
+  for (int i = 1; i < processes && child != 0; ++i)
+    if (child = ::fork(); child < 0) return errno;
+  for (volatile long i = 0; i < kWork / processes;) i = i + 1;
+  if (child == 0) ::_exit(0);
+  while (child > 0 && ::waitpid(-1, nullptr, 0) > 0) {
+  }
   return kDone;
 }
 

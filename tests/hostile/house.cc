@@ -355,7 +355,16 @@ void Hostile::TearDown() {
   EXPECT_EQ(down.code, 0) << down;
   covers_.clear();
   reapOrphans();
+  writeDefinitions();  // setCpuQuota() has changed one
   EXPECT_TRUE(same(before_, snapshot()));
+}
+
+void Hostile::setCpuQuota(const std::string& quota) {
+  std::string text = must(readFile(kVictims));
+  const std::string pin = "cpus   = \"0\"\n";
+  for (std::size_t at = 0; (at = text.find(pin, at)) != std::string::npos;)
+    text.replace(at, pin.size(), fmt::format("cpu_quota = \"{}\"\n", quota));
+  must(writeFileAtomic(kVictims, text));
 }
 
 void Hostile::spawnVictims() {

@@ -91,6 +91,8 @@ class Hostile : public ::testing::Test {
   void SetUp() override;
   void TearDown() override;
 
+  // Has the definition of network0 limit CPU time in place of CPUs.
+  static void setCpuQuota(const std::string& quota);
   // Spawns network0 with the hostile program in the place of all services.
   void spawnVictims();
   static std::string logPath(const Victim& victim);

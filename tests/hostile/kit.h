@@ -57,5 +57,6 @@ Outcome bombMemory();
 Outcome bombForks();
 Outcome bombDescriptors();
 Outcome bombDisk();
+Outcome bombCpu(int processes);
 
 }  // namespace hostile

@@ -31,7 +31,7 @@ void check(bool good, const std::string& what) {
 std::vector<std::string> cgroupTrees() {
   if (pathExists(std::string(kCgroups) + "/cgroup.procs")) return {kCgroups};
   std::vector<std::string> trees;
-  for (const char* controller : {"memory", "pids", "cpuset", "freezer"}) {
+  for (const char* controller : {"memory", "pids", "cpuset", "cpu", "freezer"}) {
     const std::string tree = fmt::format("{}/{}", kCgroups, controller);
     if (pathExists(tree + "/cgroup.procs")) trees.push_back(tree);
   }
