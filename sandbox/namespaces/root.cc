@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "sandbox/base/file.h"
+#include "sandbox/namespaces/tmpfs.h"
 
 namespace orrery {
 namespace {
@@ -21,35 +22,6 @@ constexpr unsigned kDevSize = 64 << 10;  // bytes; nodes take none
 constexpr unsigned kDirectoryMode = 0755;
 constexpr unsigned kDeviceMode = 0666;
 constexpr unsigned kTextMode = 0444;
-
-struct TmpfsOptions {
-  std::uint64_t size = 0;
-  unsigned inodes = 0;
-  unsigned mode = kDirectoryMode;
-  HostOwner owner{};
-};
-
-Status setOption(int context, const char* key, const std::string& value) {
-  if (::fsconfig(context, FSCONFIG_SET_STRING, key, value.c_str(), 0) != 0)
-    return sysError(errno, "tmpfs option {}={}", key, value);
-  return {};
-}
-
-// A detached tmpfs, writable until seal().
-Result<UniqueFd> makeTmpfs(const TmpfsOptions& options, unsigned attributes) {
-  UniqueFd context(::fsopen("tmpfs", FSOPEN_CLOEXEC));
-  if (!context) return sysError(errno, "open a tmpfs context");
-  ORRERY_TRY(setOption(context.get(), "size", fmt::format("{}", options.size)));
-  ORRERY_TRY(setOption(context.get(), "nr_inodes", fmt::format("{}", options.inodes)));
-  ORRERY_TRY(setOption(context.get(), "mode", fmt::format("{:o}", options.mode)));
-  ORRERY_TRY(setOption(context.get(), "uid", fmt::format("{}", options.owner.uid)));
-  ORRERY_TRY(setOption(context.get(), "gid", fmt::format("{}", options.owner.gid)));
-  if (::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0)
-    return sysError(errno, "create a tmpfs");
-  UniqueFd mount(::fsmount(context.get(), FSMOUNT_CLOEXEC, attributes));
-  if (!mount) return sysError(errno, "make a tmpfs mount");
-  return mount;
-}
 
 Status setAttributes(int mount, std::uint64_t attributes, std::uint64_t propagation = 0) {
   struct mount_attr attr {};
@@ -182,10 +154,9 @@ class Builder {
       return error("mount tmpfs at '{}': size 0 would be no limit", tmpfs.target);
     if ((tmpfs.mode & ~07777U) != 0)
       return error("mount tmpfs at '{}': mode {:o} is none", tmpfs.target, tmpfs.mode);
-    // An inode takes about 1 KiB of kernel memory that `size` does not count.
     const auto inodes =
         static_cast<unsigned>(std::min<std::uint64_t>(tmpfs.size / 4096 + 64, 65536));
-    auto mount = makeTmpfs(TmpfsOptions{tmpfs.size, inodes, tmpfs.mode, owner_},
+    auto mount = makeTmpfs(TmpfsOptions{tmpfs.size, inodes, tmpfs.mode, owner_.uid, owner_.gid},
                            MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
     if (!mount) return wrap(std::move(mount).error(), "mount tmpfs at '{}'", tmpfs.target);
     return mount;
