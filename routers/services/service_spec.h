@@ -75,7 +75,10 @@ std::string dnsmasqLeasesPath(const RouterId& router);
 std::string torControlSocket(const RouterId& router);
 std::string openvpnManagementSocket(const RouterId& router);
 std::string udhcpcLeasePipe(const RouterId& router);      // a FIFO that the lease helper writes to
-std::string torStateDirectory(const RouterId& router);    // survives a reboot: guards
+std::string torDataDirectory(const RouterId& router);     // a tmpfs, tor's own
+std::string torStateDirectory(const RouterId& router);    // what of it survives a reboot: guards
+// The size of that tmpfs. It counts as the router's memory, and must leave tor some.
+std::uint64_t torDataBytes(const RouterSpec& spec);
 
 // The text of dnsmasq's file of resolvers.
 std::string serversText(const std::vector<Ipv4>& servers);

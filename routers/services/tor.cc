@@ -1,4 +1,6 @@
 // tor: a client whose only door is a SOCKS port on a unix socket. It sits in the egress namespace.
+#include <algorithm>
+
 #include "routers/services/common.h"
 
 namespace orrery {
@@ -17,7 +19,6 @@ std::string torrc(const TorEgress& egress) {
       "ClientUseIPv6 0\n"
       "SafeLogging 1\n"
       "NoExec 1\n"
-      "AvoidDiskWrites 1\n"
       "DormantCanceledByStartup 1\n"
       // Idle routers stay ready: sleeping would cost the first client a bootstrap.
       "DormantClientTimeout 24 hours\n"
@@ -28,8 +29,16 @@ std::string torrc(const TorEgress& egress) {
 
 }  // namespace
 
+std::string torDataDirectory(const RouterId& router) {
+  return directory(router) + "/data";
+}
 std::string torStateDirectory(const RouterId& router) {
   return "/var/lib/orrery/" + router.network + "/" + router.name + "/tor";
+}
+std::uint64_t torDataBytes(const RouterSpec& spec) {
+  constexpr std::uint64_t kEnough = 128
+                                    << 20;  // three times what the descriptors of all relays take
+  return std::min(kEnough, spec.limits.memory / 2);
 }
 std::string torControlSocket(const RouterId& router) {
   return directory(router) + "/control/control";
@@ -44,12 +53,14 @@ ServiceSpec torService(const ServiceContext& at) {
   service.sandbox.argv = {at.programs.tor, "--defaults-torrc", "/dev/null", "-f",
                           "/etc/tor/torrc"};
   service.sandbox.environment.push_back("HOME=/var/lib/tor");
-  service.directories = {{directory(id), 0755, false},
-                         {directory(id) + "/conf", 0755, false},
-                         // tproxy connects through its own mount of this one; control is ours alone.
-                         {directory(id) + "/socks", 0755, true},
-                         {directory(id) + "/control", 0700, true},
-                         {torStateDirectory(id), 0700, true}};
+  service.directories = {
+      {directory(id), 0755, false},
+      {directory(id) + "/conf", 0755, false},
+      // tproxy connects through its own mount of this one; control is ours alone.
+      {directory(id) + "/socks", 0755, true},
+      {directory(id) + "/control", 0700, true},
+      {torDataDirectory(id), 0700, true},
+      {torStateDirectory(id), 0700, false}};
   const auto* egress = std::get_if<TorEgress>(&at.spec.egress);
   service.files = {
       {directory(id) + "/conf/torrc", torrc(egress != nullptr ? *egress : TorEgress{}), 0444}};
@@ -58,7 +69,7 @@ ServiceSpec torService(const ServiceContext& at) {
   service.sandbox.root.binds.push_back({directory(id) + "/socks", "/run/tor/socks", true, false});
   service.sandbox.root.binds.push_back(
       {directory(id) + "/control", "/run/tor/control", true, false});
-  service.sandbox.root.binds.push_back({torStateDirectory(id), "/var/lib/tor", true, false});
+  service.sandbox.root.binds.push_back({torDataDirectory(id), "/var/lib/tor", true, false});
   service.sandbox.limits.openFiles = 16384;
   service.sandbox.limits.fileBytes = 64 << 20;  // the cached descriptors of all relays
   return service;

@@ -7,10 +7,12 @@
 #include <set>
 
 #include "routers/kinds/desired.h"
+#include "routers/services/service_spec.h"
 #include "routers/spec/spec_json.h"
 #include "runtime/control/paths.h"
 #include "runtime/engine/placement.h"
 #include "sandbox/base/file.h"
+#include "sandbox/namespaces/tmpfs.h"
 
 namespace orrery {
 namespace {
@@ -78,6 +80,7 @@ Status forgetRouter(const RouterId& router, bool state) {
     ORRERY_TRY(removeIfEmpty(std::string(kLibDirectory) + "/" + router.network));
     ORRERY_TRY(removeIfEmpty(std::string(kLibDirectory)));
   }
+  ORRERY_TRY(unmount(torDataDirectory(router)));
   ORRERY_TRY(removeTree(paths.runDir));
   ORRERY_TRY(removeIfEmpty(std::string(kRunDirectory) + "/" + router.network));
   return removeEmptyStore();

@@ -6,6 +6,7 @@
 #include "netns/namespace/netns.h"
 #include "routers/egress/tunnel_facts.h"
 #include "runtime/supervisor/egress_drivers.h"
+#include "runtime/supervisor/tor_data.h"
 #include "runtime/supervisor/tproxy_service.h"
 #include "sandbox/base/file.h"
 #include "sandbox/base/strings.h"
@@ -44,6 +45,7 @@ class TorDriver : public Egress, public ServiceOwner {
   explicit TorDriver(EgressHost& host)
       : host_(host),
         spec_(host.context().spec),
+        data_(host.context()),
         tor_(host.surroundings(), torService(host.context()), *this),
         proxy_(host, torConfig(spec_), [&host](bool running) { reportProxy(host, running); }) {}
 
@@ -53,7 +55,8 @@ class TorDriver : public Egress, public ServiceOwner {
     ORRERY_TRY(watchUplink(host_, watch_, [this](bool there) {
       if (!there) proxy_.cut("the uplink has no carrier");
     }));
-    ORRERY_TRY(makeDirectories("/var/lib/orrery"));
+    ORRERY_TRY_ASSIGN(const bool fresh, data_.open());
+    if (fresh) tellFailure("state-not-read", data_.fill());
     tor_.start();
     proxy_.start();
     return {};
@@ -61,7 +64,8 @@ class TorDriver : public Egress, public ServiceOwner {
   void stop() override {
     control_.close();
     proxy_.stop();
-    tor_.stop(std::chrono::milliseconds(1500));  // it saves its guards
+    tor_.stop(std::chrono::milliseconds(1500));  // it writes its guards
+    tellFailure("state-not-kept", data_.keepAll());
   }
   std::vector<const ServiceRunner*> services() const override { return {&tor_, &proxy_.runner()}; }
   ServiceRunner* find(std::string_view service) override {
@@ -91,6 +95,45 @@ class TorDriver : public Egress, public ServiceOwner {
       if (Status connected = connectControl(); !connected)
         host_.setRung("bootstrap", RungState::failed, connected.error().message);
     if (line.find("[err]") != line.npos) lastError_ = std::string(line.substr(line.find("[err]")));
+    lookForRoomSoon();
+  }
+
+  void tellFailure(const char* event, const Status& done) {
+    if (!done) host_.note(Severity::warning, "tor", event, {{"why", done.error().message}});
+  }
+
+  // tor writes them up to half a minute after it has said that they changed.
+  void keepGuardsSoon() {
+    constexpr std::chrono::seconds kSoon{60};
+    if (keeping_) return;
+    keeping_ = keepTimer_
+                   .start(host_.surroundings().base, kSoon,
+                          [this] {
+                            keeping_ = false;
+                            tellFailure("state-not-kept", data_.keepGuards());
+                          })
+                   .has_value();
+  }
+
+  // The kernel tells nobody that a tmpfs is full; but who fills one says something, or ends.
+  void lookForRoomSoon() {
+    constexpr std::chrono::seconds kSoon{1};
+    if (looking_) return;
+    looking_ = lookTimer_
+                   .start(host_.surroundings().base, kSoon,
+                          [this] {
+                            looking_ = false;
+                            lookForRoom();
+                          })
+                   .has_value();
+  }
+
+  void lookForRoom() {
+    const bool full = data_.full();
+    if (full && !toldFull_)
+      host_.note(Severity::warning, "tor", "data-full",
+                 {{"what", "its data directory is full: it keeps nothing more"}});
+    toldFull_ = full;
   }
 
   Status connectControl() {
@@ -100,10 +143,11 @@ class TorDriver : public Egress, public ServiceOwner {
         host_.surroundings().base, std::move(fd), [this](std::string_view line) { take(line); },
         [] {}));
     return control_.send(
-        "AUTHENTICATE\r\nSETEVENTS STATUS_CLIENT\r\nGETINFO status/bootstrap-phase\r\n");
+        "AUTHENTICATE\r\nSETEVENTS STATUS_CLIENT GUARD\r\nGETINFO status/bootstrap-phase\r\n");
   }
 
   void take(std::string_view line) {
+    if (line.starts_with("650 GUARD")) keepGuardsSoon();
     const auto progress = parseTorBootstrap(line);
     if (!progress) return;
     host_.setProgress(static_cast<unsigned>(progress->percent), "Tor: " + progress->summary);
@@ -117,6 +161,8 @@ class TorDriver : public Egress, public ServiceOwner {
   void serviceEnded(ServiceRunner&, const std::string& how) override {
     control_.close();
     proxy_.cut("tor ended");
+    tellFailure("state-not-kept", data_.keepGuards());
+    lookForRoom();
     host_.setRung("bootstrap", RungState::failed,
                   "tor ended: " + (lastError_.empty() ? how : how + ": " + lastError_));
   }
@@ -124,9 +170,15 @@ class TorDriver : public Egress, public ServiceOwner {
   EgressHost& host_;
   const RouterSpec& spec_;
   LinkWatch watch_;
+  TorData data_;
   ServiceRunner tor_;
   TproxyService proxy_;
   LineSocket control_;
+  Timer keepTimer_;
+  bool keeping_ = false;
+  Timer lookTimer_;
+  bool looking_ = false;
+  bool toldFull_ = false;
   std::string lastError_;
 };
 

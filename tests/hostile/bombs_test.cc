@@ -1,5 +1,6 @@
 // What a service may use up, and what it can do to those who listen to it: its own limits, its own
 // router's. The neighbour and the machine go on.
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -43,7 +44,7 @@ constexpr Bomb kBombs[] = {
     {"disk", 0, "bomb disk EFBIG"},
     {"disk", 1, "bomb disk EFBIG"},
     {"disk", 2, "bomb disk ENOENT"},  // nowhere to write
-    {"disk", 3, "bomb disk EFBIG"},
+    {"disk", 3, "bomb disk ENOSPC"},  // half of the router's memory
     {"disk", 4, "bomb disk ENOENT"},
     {"disk", 5, "bomb disk ENOENT"},
 };
@@ -63,6 +64,64 @@ TEST_F(Hostile, BombsUseUpWhatIsTheRoutersOwn) {
     EXPECT_GE(freeBytesOf("/run") + kRouterMemory, before) << bomb.name;
   }
   expectNeighbourServes();
+}
+
+std::uint64_t sizeOf(const std::string& path) {
+  struct statvfs st {};
+  if (::statvfs(path.c_str(), &st) != 0) throw std::runtime_error("statvfs " + path);
+  return st.f_blocks * st.f_bsize;
+}
+
+int dataFullEvents(const Victim& victim) {
+  int found = 0;
+  const std::string text = must(readFile(RouterPaths(victim.router).events, 4 << 20));
+  for (const std::string_view line : split(text, '\n'))
+    if (!line.empty() && must(parseEvent(line)).name == "data-full") ++found;
+  return found;
+}
+
+// Whatever is in tor's place has a file system of its own, whose size is the bound: for files that
+// are removed and held open too. Nothing of it is on a disk, and its supervisor says that it is
+// full.
+TEST_F(Hostile, TorsDirectoryHasABound) {
+  spawnVictims();
+  const Victim& tor = victims()[3];
+  const std::string data = torDataDirectory(tor.router);
+  constexpr std::uint64_t kBound = 48 << 20;  // half of the router's memory
+  EXPECT_EQ(sizeOf(data), kBound);
+  const std::uint64_t run = freeBytesOf("/run"), disk = freeBytesOf("/var/lib");
+  Jail jail(tor);
+  const Jail::End end = jail.run({"bomb", "files"});
+  EXPECT_EQ(trim(end.output), "bomb files ENOSPC") << end.how;
+  constexpr std::uint64_t kLogs = 1 << 20;
+  EXPECT_GE(freeBytesOf("/run") + kLogs, run);
+  EXPECT_GE(freeBytesOf("/var/lib") + kLogs, disk);
+  // What it held open is gone with it: of what is left, more than the sixteenth is free.
+  must(writeFileAtomic(data + "/rest", std::string(freeBytesOf(data) - (1 << 20), 'x')));
+  EXPECT_EQ(dataFullEvents(tor), 0);
+  nudge(tor);
+  ASSERT_TRUE(awaitLog(tor, "done ."));
+  EXPECT_EQ(stateOf(tor.router).id, tor.router);
+  Watch watch(RouterPaths(tor.router).logDir, IN_MODIFY);
+  EXPECT_TRUE(watch.until([&] { return dataFullEvents(tor) == 1; }));
+  expectNeighbourServes();
+}
+
+// Without that file system the same fills what is below: /run, until the router's memory is used
+// up.
+TEST_F(Hostile, ControlWithoutItTorsDirectoryFillsWhatIsBelow) {
+  spawnVictims();
+  const Victim& tor = victims()[3];
+  const std::string data = torDataDirectory(tor.router);
+  struct stat owner {};
+  ASSERT_EQ(::stat(data.c_str(), &owner), 0);
+  ASSERT_EQ(::umount2(data.c_str(), MNT_DETACH), 0);
+  ASSERT_EQ(::chown(data.c_str(), owner.st_uid, owner.st_gid), 0);
+  const std::uint64_t run = freeBytesOf("/run");
+  Jail jail(tor);
+  const Jail::End end = jail.run({"bomb", "files"});
+  EXPECT_EQ(end.how, "killed by SIGKILL") << end.output;
+  EXPECT_LT(freeBytesOf("/run") + (32 << 20), run);
 }
 
 constexpr std::uint32_t kQuota = 10;        // per cent

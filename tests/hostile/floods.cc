@@ -119,6 +119,22 @@ Outcome bombDisk() {
   return kDone;
 }
 
+// File after file; every other one is removed and held open, so that nobody finds it.
+Outcome bombFiles() {
+  constexpr int kMany = 4096;
+  static char block[1 << 20];
+  char path[300];
+  for (int i = 0; i < kMany; ++i) {
+    (void)std::snprintf(path, sizeof path, "%s/many%d", writableDirectory(), i);
+    const int fd = ::open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) return errno;
+    if (i % 2 != 0) (void)::unlink(path);
+    if (::write(fd, block, sizeof block) < 0) return errno;
+    if (i % 2 == 0) (void)::close(fd);
+  }
+  return kDone;
+}
+
 // Work and no call: not every filter lets a process ask for the time that it has used.
 Outcome bombCpu(int processes) {
   constexpr long kWork = 1L << 28;  // additions to memory: 80 ms and more

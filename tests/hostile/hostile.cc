@@ -6,7 +6,7 @@
 //   hostile try NAME     one attempt, in this process
 //   hostile all COLUMN   all attempts of the table that a process in that column survives; where it
 //                        can make children, all of them, each in a child
-//   hostile bomb NAME    memory, forks, descriptors, disk, cpu, cpu-forks
+//   hostile bomb NAME    memory, forks, descriptors, disk, files, cpu, cpu-forks
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -122,6 +122,7 @@ int bomb(std::string_view name) {
   if (name == "forks") result = bombForks();
   if (name == "descriptors") result = bombDescriptors();
   if (name == "disk") result = bombDisk();
+  if (name == "files") result = bombFiles();
   if (name == "cpu") result = bombCpu(1);
   if (name == "cpu-forks") result = bombCpu(4);
   say("bomb", name.data(), textOf(result));

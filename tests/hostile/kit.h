@@ -57,6 +57,7 @@ Outcome bombMemory();
 Outcome bombForks();
 Outcome bombDescriptors();
 Outcome bombDisk();
+Outcome bombFiles();
 Outcome bombCpu(int processes);
 
 }  // namespace hostile

@@ -103,9 +103,10 @@ Outcome routerctl(A... arguments) {
 // Wakes up at each change in a directory.
 class Watch {
  public:
-  explicit Watch(const std::string& directory) : fd_(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {
-    if (::inotify_add_watch(fd_.get(), directory.c_str(),
-                            IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_CLOSE_WRITE) < 0)
+  explicit Watch(const std::string& directory,
+                 std::uint32_t events = IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_CLOSE_WRITE)
+      : fd_(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {
+    if (::inotify_add_watch(fd_.get(), directory.c_str(), events) < 0)
       throw std::runtime_error("watch " + directory);
   }
   template <class Predicate>
