@@ -68,6 +68,11 @@ NftSocket ruled(const test::Place& router, const RouterSpec& spec) {
   return rules;
 }
 
+PortOwner told(NftSocket& rules, PortOwner owner) {
+  test::must(addToSets(rules, guardEntries(owner)));
+  return owner;
+}
+
 }  // namespace
 
 OneProcessor::OneProcessor() {
@@ -114,11 +119,16 @@ std::vector<Bytes> Wire::receiveUntil(const Bytes& last) {
   }
 }
 
+PortOwner ownerOf(const std::string& port, const std::string& address) {
+  return {test::ifName(port), macFromAddress(test::ip(address), 0), test::ip(address)};
+}
+
 Client::Client(test::Place& router, NftSocket& rules, const RouterSpec& spec,
-               const std::string& portName, const std::string& address) {
+               const std::string& portName, const std::string& address)
+    : Client(router, spec, told(rules, ownerOf(portName, address))) {}
+
+Client::Client(test::Place& router, const RouterSpec& spec, PortOwner who) : owner(std::move(who)) {
   quiet(place.netns);
-  owner = {test::ifName(portName), macFromAddress(test::ip(address), 0), test::ip(address)};
-  test::must(addToSets(rules, guardEntries(owner)));
   VethEnd port;
   port.name = owner.port;
   port.mac = test::mac("fe:00:00:00:00:01");

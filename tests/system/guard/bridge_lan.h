@@ -28,6 +28,9 @@ class Wire {
   UniqueFd fd_;
 };
 
+// Whose MAC is the one of that address.
+PortOwner ownerOf(const std::string& port, const std::string& address);
+
 struct Client {
   test::Place place;
   PortOwner owner;
@@ -35,6 +38,8 @@ struct Client {
   // A port of the bridge, guarded, and this client behind it.
   Client(test::Place& router, NftSocket& rules, const RouterSpec& spec, const std::string& port,
          const std::string& address);
+  // The same for one whom the guard has been told of.
+  Client(test::Place& router, const RouterSpec& spec, PortOwner owner);
   Wire wire() const { return Wire(place.netns, "eth0"); }
 };
 
