@@ -7,10 +7,14 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+
 #include "netns/netlink/rtnl.h"
 
 namespace orrery {
 namespace {
+
+using std::chrono::milliseconds;
 
 constexpr unsigned kLowerUp = 1u << 16;  // IFF_LOWER_UP, in linux/if.h which net/if.h excludes
 
@@ -145,6 +149,20 @@ Result<bool> RtnlMonitor::await(std::chrono::steady_clock::time_point deadline) 
     if (ready > 0) return true;
     if (ready < 0 && errno != EINTR)
       return sysError(errno, "wait for what the kernel tells of links");
+  }
+}
+
+Status awaitQuiet(std::vector<RtnlMonitor>& monitors, milliseconds quiet, milliseconds longest) {
+  const auto deadline = std::chrono::steady_clock::now() + longest;
+  std::vector<pollfd> items;
+  for (const RtnlMonitor& monitor : monitors) items.push_back({monitor.fd(), POLLIN, 0});
+  for (;;) {
+    for (RtnlMonitor& monitor : monitors) ORRERY_TRY(monitor.read());
+    const auto left = std::chrono::ceil<milliseconds>(deadline - std::chrono::steady_clock::now());
+    const auto sleep = std::clamp(left, milliseconds(0), quiet);
+    const int ready = ::poll(items.data(), items.size(), static_cast<int>(sleep.count()));
+    if (ready < 0 && errno != EINTR) return sysError(errno, "wait for what changes");
+    if (ready == 0 || left.count() <= 0) return {};
   }
 }
 

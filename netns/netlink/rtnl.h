@@ -116,4 +116,9 @@ class RtnlMonitor {
   NlSocket socket_;
 };
 
+// Changes come in bursts. Reads, and throws away, what all of them tell, until none has told
+// anything for `quiet`, or for `longest` at most.
+Status awaitQuiet(std::vector<RtnlMonitor>& monitors, std::chrono::milliseconds quiet,
+                  std::chrono::milliseconds longest);
+
 }  // namespace orrery

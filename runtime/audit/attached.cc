@@ -10,6 +10,27 @@ namespace {
 constexpr Ipv4 kAllHosts{0xe0000001};  // 224.0.0.1: joined by the kernel with every link
 constexpr const char* kAuditor = "orrery-auditor";
 
+}  // namespace
+
+std::vector<std::string> compareTraffic(const TrafficControl& traffic,
+                                        const std::function<std::string(int)>& linkName) {
+  std::vector<std::string> out;
+  for (const Qdisc& qdisc : traffic.qdiscs)
+    if (!isPlainQueue(qdisc))
+      out.push_back(fmt::format("link '{}' has a queueing discipline '{}'", linkName(qdisc.index),
+                                qdisc.kind));
+  for (const TcFilter& filter : traffic.filters)
+    out.push_back(
+        fmt::format("link '{}' has a tc filter '{}'", linkName(filter.index), filter.kind));
+  for (const AttachedBpf& program : traffic.programs)
+    out.push_back(program.index != 0 ? fmt::format("link '{}' has a BPF program at {}",
+                                                   linkName(program.index), program.hook)
+                                     : fmt::format("it has a BPF program at {}", program.hook));
+  return out;
+}
+
+namespace {
+
 class AttachedComparison {
  public:
   AttachedComparison(const NamespaceModel& model, const NamespaceSeen& seen)
@@ -37,16 +58,9 @@ class AttachedComparison {
   bool isHere(const IfName& port) const { return seen_.snapshot.link(port.str()) != nullptr; }
 
   void traffic() {
-    for (const Qdisc& qdisc : attached_.traffic.qdiscs)
-      if (!isPlainQueue(qdisc))
-        say(fmt::format("link '{}' has a queueing discipline '{}'", linkName(qdisc.index),
-                        qdisc.kind));
-    for (const TcFilter& filter : attached_.traffic.filters)
-      say(fmt::format("link '{}' has a tc filter '{}'", linkName(filter.index), filter.kind));
-    for (const AttachedBpf& program : attached_.traffic.programs)
-      say(program.index != 0 ? fmt::format("link '{}' has a BPF program at {}",
-                                           linkName(program.index), program.hook)
-                             : fmt::format("it has a BPF program at {}", program.hook));
+    for (std::string& each :
+         compareTraffic(attached_.traffic, [this](int index) { return linkName(index); }))
+      say(std::move(each));
   }
 
   // An element of a port that is gone lets nobody in: it waits to be swept away (port_owners.h).

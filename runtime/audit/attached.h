@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,8 @@ struct AttachedSeen {
 Result<AttachedSeen> observeAttached(Rtnl& rtnl);
 
 // Sentences without the namespace's name.
+std::vector<std::string> compareTraffic(const TrafficControl& traffic,
+                                        const std::function<std::string(int index)>& linkName);
 std::vector<std::string> compareAttached(const NamespaceModel& model, const NamespaceSeen& seen);
 
 }  // namespace orrery::audit

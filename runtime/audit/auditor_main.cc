@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdio>
@@ -21,6 +22,7 @@ namespace {
 
 constexpr int kConfig = 3;
 constexpr int kTalk = 4;
+constexpr std::chrono::seconds kLossPause{1};
 
 Status tell(const Json& json) {
   return writeAll(kTalk, json.dump() + "\n");
@@ -31,7 +33,8 @@ class Auditor {
   Auditor(AuditorConfig config, std::vector<PacketRing> rings)
       : config_(std::move(config)),
         rings_(std::move(rings)),
-        audit_(config_.links, config_.session, config_.patience) {}
+        audit_(config_.links, config_.session, config_.patience),
+        untold_(rings_.size()) {}
 
   Status run() {
     ORRERY_TRY(tell(Json::object({{"event", "watching"}})));
@@ -47,6 +50,8 @@ class Auditor {
         ORRERY_TRY(obey({chunk.data(), static_cast<std::size_t>(got)}));
       }
       ORRERY_TRY(tellFirsts(audit_.settle(now())));
+      ORRERY_TRY(countLosses());
+      ORRERY_TRY(tellLosses());
     }
   }
 
@@ -55,14 +60,23 @@ class Auditor {
     return std::chrono::steady_clock::now().time_since_epoch();
   }
 
-  // True if routerctl says something. While something is held back, it sleeps in halves of the
-  // patience.
+  // While something is held back, it sleeps in halves of the patience; -1: for ever.
+  int timeout() const {
+    const auto half = config_.patience.count() / 2 + 1;
+    auto sleep = audit_.holdsBack() ? half : -1;
+    if (std::ranges::any_of(untold_, [](std::uint64_t frames) { return frames != 0; })) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(tellAgain_ - now()).count();
+      const auto pause = std::max<std::int64_t>(0, left);
+      sleep = sleep < 0 ? pause : std::min(sleep, pause);
+    }
+    return static_cast<int>(sleep);
+  }
+
+  // True if routerctl says something.
   Result<bool> wait() {
     std::vector<pollfd> items = {{kTalk, POLLIN, 0}};
     for (const PacketRing& ring : rings_) items.push_back({ring.fd(), POLLIN, 0});
-    const auto sleep = config_.patience.count() / 2 + 1;
-    const int timeout = audit_.holdsBack() ? static_cast<int>(sleep) : -1;
-    if (::poll(items.data(), items.size(), timeout) < 0) {
+    if (::poll(items.data(), items.size(), timeout()) < 0) {
       if (errno == EINTR) return false;
       return sysError(errno, "wait");
     }
@@ -117,12 +131,33 @@ class Auditor {
     return {};
   }
 
-  Status report() {
-    ORRERY_TRY(tellFirsts(audit_.settleAll()));
+  // A ring that is full has frames in it, so whoever has just emptied it misses no loss for long.
+  Status countLosses() {
     for (std::size_t i = 0; i < rings_.size(); ++i) {
       ORRERY_TRY_ASSIGN(const std::uint32_t lost, rings_[i].lost());
       audit_.lost(i, lost);
+      untold_[i] += lost;
     }
+    return {};
+  }
+
+  // The first at once, then in sums: where frames are lost they come faster than lines are read.
+  Status tellLosses(bool all = false) {
+    if (!all && now() < tellAgain_) return {};
+    for (std::size_t i = 0; i < rings_.size(); ++i) {
+      if (untold_[i] == 0) continue;
+      ORRERY_TRY(tell(Json::object(
+          {{"event", "lost"}, {"link", audit_.link(i).name}, {"frames", untold_[i]}})));
+      untold_[i] = 0;
+      tellAgain_ = now() + kLossPause;
+    }
+    return {};
+  }
+
+  Status report() {
+    ORRERY_TRY(tellFirsts(audit_.settleAll()));
+    ORRERY_TRY(countLosses());
+    ORRERY_TRY(tellLosses(true));
     Json links = Json::array();
     for (const LinkReport& link : audit_.report()) links.push(toJson(link));
     return tell(Json::object({{"event", "report"}, {"links", std::move(links)}}));
@@ -131,7 +166,9 @@ class Auditor {
   AuditorConfig config_;
   std::vector<PacketRing> rings_;
   Audit audit_;
-  std::string pending_;  // of an order
+  std::string pending_;                // of an order
+  std::vector<std::uint64_t> untold_;  // frames lost, of each link
+  std::chrono::nanoseconds tellAgain_{0};
 };
 
 Status runAuditor() {

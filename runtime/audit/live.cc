@@ -180,6 +180,19 @@ Result<std::vector<PlannedWatch>> planWatches(const LiveRouter& router) {
   return watches;
 }
 
+Result<std::vector<std::string>> foreignTraffic(const std::string& netns) {
+  ORRERY_TRY_ASSIGN(const NetnsFd fd, openNetns(netns));
+  ORRERY_TRY_ASSIGN(Rtnl rtnl, Rtnl::open(fd));
+  ORRERY_TRY_ASSIGN(const TrafficControl traffic, observeTrafficControl(rtnl));
+  ORRERY_TRY_ASSIGN(const auto links, listLinks(rtnl));
+  std::vector<std::string> found = compareTraffic(traffic, [&](int index) {
+    const auto at = std::ranges::find(links, index, &Link::index);
+    return at != links.end() ? at->name : fmt::format("if{}", index);
+  });
+  for (std::string& each : found) each = netns + ": " + each;
+  return found;
+}
+
 Result<std::vector<Watch>> openWatches(const std::vector<PlannedWatch>& planned) {
   std::vector<Watch> watches;
   for (const PlannedWatch& each : planned) {

@@ -43,6 +43,11 @@ struct PlannedWatch {
   WatchedLink link;
 };
 Result<std::vector<PlannedWatch>> planWatches(const LiveRouter& router);
+
+// What acts on the frames of a namespace beside its rules, and is none of ours: a sentence each.
+// Err ENOENT without the namespace.
+Result<std::vector<std::string>> foreignTraffic(const std::string& netns);
+
 Result<std::vector<Watch>> openWatches(const std::vector<PlannedWatch>& planned);
 
 AuditorHome auditorHome(const LiveRouter& router);

@@ -125,7 +125,7 @@ Result<Json> AuditorProcess::await(std::string_view event, milliseconds timeout)
     const auto left = std::chrono::duration_cast<milliseconds>(deadline - Clock::now());
     ORRERY_TRY_ASSIGN(Json line, readLine(left));
     if (line.text("event") == event) return line;
-    if (line.text("event") == "violation") told_.push_back(line);
+    if (line.text("event") == "violation" || line.text("event") == "lost") told_.push_back(line);
     if (line.text("event") == "marker") markers_.push_back(std::move(line));
   }
 }

@@ -60,7 +60,7 @@ class AuditorProcess {
   SandboxedChild child_;
   std::string pending_;
   std::vector<Json> markers_;  // that came while something else was awaited
-  std::deque<Json> told_;      // violations, likewise: for nextLine()
+  std::deque<Json> told_;      // violations and losses, likewise: for nextLine()
 };
 
 }  // namespace orrery::audit

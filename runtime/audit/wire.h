@@ -2,7 +2,8 @@
 //
 //   to the auditor, in memory:  {"session":…,"links":[{"name":…,"fd":5,"contract":…},…]}
 //   from it, one line each:     {"event":"watching"} · {"event":"violation",…} ·
-//                               {"event":"marker","number":3} · {"event":"report","links":[…]}
+//                               {"event":"marker","number":3} · {"event":"report","links":[…]} ·
+//                               {"event":"lost","link":…,"frames":7}: that it could not judge
 //   to it, one line each:       {"order":"report"} · {"order":"contracts","contracts":[…]}, one for
 //                               each link; answered by {"event":"contracts"} when they are in
 //                               force. The end of the stream ends it

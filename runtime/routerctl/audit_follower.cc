@@ -3,7 +3,7 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <thread>
+#include <iterator>
 
 #include "netns/namespace/netns.h"
 #include "runtime/control/paths.h"
@@ -17,8 +17,9 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kPatience{2000};  // of the auditor: longer than news take
 constexpr milliseconds kAnswer{5000};
-constexpr milliseconds kSettling{20};  // changes come in bursts: one look for each
-constexpr milliseconds kRetry{1000};   // where nothing tells: a supervisor that comes back
+constexpr milliseconds kQuiet{20};   // changes come in bursts: one look for each
+constexpr milliseconds kBurst{200};  // that does not end: a look meanwhile
+constexpr milliseconds kLook{1000};  // where nothing tells: programs on links, a next supervisor
 
 bool sameLinks(const std::vector<PlannedWatch>& a, const std::vector<PlannedWatch>& b) {
   return std::ranges::equal(a, b, [](const PlannedWatch& x, const PlannedWatch& y) {
@@ -36,6 +37,10 @@ const PlannedWatch* findLink(const std::vector<PlannedWatch>& watches, const std
   const auto at = std::ranges::find_if(
       watches, [&](const PlannedWatch& each) { return each.link.name == name; });
   return at == watches.end() ? nullptr : &*at;
+}
+
+std::vector<std::string> namespacesOf(const RouterPaths& paths) {
+  return {paths.lanNetns, paths.egressNetns};
 }
 
 // Progress and blocked calls change no fact.
@@ -60,7 +65,7 @@ void AuditFollower::connect() {
 Status AuditFollower::listen() {
   monitors_.clear();
   const RouterPaths paths(query_.id, query_.root);
-  std::vector<std::string> namespaces = {paths.lanNetns, paths.egressNetns};
+  std::vector<std::string> namespaces = namespacesOf(paths);
   for (const PlannedWatch& each : watches_) namespaces.push_back(each.netns);
   std::ranges::sort(namespaces);
   namespaces.erase(std::unique(namespaces.begin(), namespaces.end()), namespaces.end());
@@ -87,12 +92,38 @@ Status AuditFollower::start() {
   return {};
 }
 
-void AuditFollower::tell(Json event) {
-  if (event.text("event") != "violation") return;
+void AuditFollower::record(Json event) {
   event.set("schema", "orrery.audit/1");
   event.set("network", query_.id.network);
   event.set("router", query_.id.name);
   context_.console.record(event);
+}
+
+void AuditFollower::tell(Json event) {
+  const std::string kind = event.text("event");
+  if (kind == "lost")
+    context_.console.note(fmt::format(
+        "routerctl: cannot say whether all that left by the {} may: the kernel lost {} frames",
+        event.text("link"), event.integer("frames")));
+  if (kind == "violation" || kind == "lost") record(std::move(event));
+}
+
+Status AuditFollower::lookAtTraffic() {
+  std::set<std::string> found;
+  for (const std::string& name : namespacesOf(RouterPaths(query_.id, query_.root))) {
+    const auto foreign = foreignTraffic(name);
+    if (!foreign && foreign.error().err == EPERM) return tl::unexpected<Error>(foreign.error());
+    if (foreign) found.insert(foreign->begin(), foreign->end());
+    // In the middle of a change: what was there is still there as far as we know.
+    if (!foreign && foreign.error().err != ENOENT)
+      std::ranges::copy_if(attached_, std::inserter(found, found.end()),
+                           [&](const std::string& each) { return each.starts_with(name + ": "); });
+  }
+  for (const std::string& each : found)
+    if (!attached_.contains(each)) record(Json::object({{"event", "attached"}, {"finding", each}}));
+  attached_ = std::move(found);
+  nextLook_ = std::chrono::steady_clock::now() + kLook;
+  return {};
 }
 
 Status AuditFollower::tellAll() {
@@ -129,23 +160,25 @@ Result<bool> AuditFollower::wait() {
   std::vector<pollfd> items = {{auditor_->fd(), POLLIN, 0},
                                {control_ ? control_->fd() : -1, POLLIN, 0}};
   for (const RtnlMonitor& monitor : monitors_) items.push_back({monitor.fd(), POLLIN, 0});
-  const bool retry = stale_ || !control_;
-  const int timeout = retry ? static_cast<int>(kRetry.count()) : -1;
-  const int ready = ::poll(items.data(), items.size(), timeout);
+  const auto left = std::chrono::ceil<milliseconds>(nextLook_ - std::chrono::steady_clock::now());
+  const auto sleep = std::max(milliseconds(0), left);
+  const int ready = ::poll(items.data(), items.size(), static_cast<int>(sleep.count()));
   if (ready < 0 && errno != EINTR) return sysError(errno, "wait for the auditor");
-  if (ready <= 0) return retry;
+  bool news = false;
+  if (std::chrono::steady_clock::now() >= nextLook_) {
+    ORRERY_TRY(lookAtTraffic());
+    news = stale_ || !control_;
+  }
+  if (ready <= 0) return news;
   if (items[0].revents != 0) {
     ORRERY_TRY_ASSIGN(Json event, auditor_->nextLine(kAnswer));
     tell(std::move(event));
     ORRERY_TRY(tellAll());  // poll(2) does not see what was read along
   }
-  bool news = false;
-  for (std::size_t i = 0; i < monitors_.size(); ++i) {
-    if (items[i + 2].revents == 0) continue;
-    std::this_thread::sleep_for(kSettling);
-    ORRERY_TRY(monitors_[i].read());
-    news = true;
-  }
+  const bool changes = std::any_of(items.begin() + 2, items.end(),
+                                   [](const pollfd& item) { return item.revents != 0; });
+  if (changes) ORRERY_TRY(awaitQuiet(monitors_, kQuiet, kBurst));
+  news = news || changes;
   if (control_ && items[1].revents != 0) news = readControl() || news;
   return news;
 }

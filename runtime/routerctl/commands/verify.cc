@@ -289,7 +289,8 @@ class VerifyCommand final : public Command {
            "what\n"
            "a client could, while every link that leads out is watched.\n"
            "Exit code 6 if anything is found, a sentence for each; 1 if it cannot be said.\n"
-           "--audit watches without probes until it is ended, one line for each kind of violation.";
+           "--audit watches without probes until it is ended. It tells of the first violation of\n"
+           "each kind, of what is hung on a link, and of frames that the kernel lost.";
   }
   void declare(CommandLine& line) override {
     line.optionalWord("NAME", name_, Completes::routers, "Router");

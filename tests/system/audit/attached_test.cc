@@ -13,6 +13,7 @@
 #include <net/if.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "netns/namespace/netns.h"
@@ -91,12 +92,12 @@ TEST_F(Attached, AFilterAndItsQueueAreSeen) {
   }));
 }
 
-// "Pass": r0 = 2 (XDP_PASS), exit.
-UniqueFd xdpProgram() {
-  const std::uint64_t code[] = {0x00000002000000b7, 0x0000000000000095};
+// r0 = `result`, exit.
+UniqueFd program(bpf_prog_type type, std::uint32_t result) {
+  const std::uint64_t code[] = {std::uint64_t{result} << 32 | 0xb7, 0x95};
   const char license[] = "GPL";
   bpf_attr load{};
-  load.prog_type = BPF_PROG_TYPE_XDP;
+  load.prog_type = type;
   load.insn_cnt = 2;
   load.insns = reinterpret_cast<std::uint64_t>(code);
   load.license = reinterpret_cast<std::uint64_t>(license);
@@ -104,16 +105,53 @@ UniqueFd xdpProgram() {
 }
 
 TEST_F(Attached, AnXdpProgramIsSeen) {
-  const UniqueFd program = xdpProgram();
-  ASSERT_TRUE(program) << std::strerror(errno);
+  const UniqueFd pass = program(BPF_PROG_TYPE_XDP, XDP_PASS);
+  ASSERT_TRUE(pass) << std::strerror(errno);
   ifinfomsg head{};
   head.ifi_index = index("port");
   must(here_.rtnl.request(NlMessage("attach XDP", RTM_SETLINK, 0, head)
                               .beginNest(IFLA_XDP, true)
-                              .putU32(IFLA_XDP_FD, static_cast<std::uint32_t>(program.get()))
+                              .putU32(IFLA_XDP_FD, static_cast<std::uint32_t>(pass.get()))
                               .putU32(IFLA_XDP_FLAGS, XDP_FLAGS_SKB_MODE)
                               .endNest()));
   EXPECT_THAT(look().traffic.programs, testing::ElementsAre(AttachedBpf{index("port"), "XDP"}));
+}
+
+// TCX, Linux 6.6: by a descriptor, for as long as somebody has it. No message tells of it.
+UniqueFd attachTcx(const NetnsFd& netns, const UniqueFd& what, int link, std::uint32_t hook) {
+  return must(inNetns(netns, [&]() -> Result<UniqueFd> {
+    bpf_attr create{};
+    create.link_create.prog_fd = static_cast<std::uint32_t>(what.get());
+    create.link_create.target_ifindex = static_cast<std::uint32_t>(link);
+    create.link_create.attach_type = hook;
+    const long fd = ::syscall(SYS_bpf, BPF_LINK_CREATE, &create, sizeof create);
+    if (fd >= 0) return UniqueFd(static_cast<int>(fd));
+    if (errno == EINVAL) return UniqueFd();  // a kernel that has none
+    return sysError(errno, "attach a program by TCX");
+  }));
+}
+
+TEST_F(Attached, ATcxProgramIsSeen) {
+  constexpr std::uint32_t kIngress = 46, kEgress = 47;          // enum bpf_attach_type
+  const UniqueFd next = program(BPF_PROG_TYPE_SCHED_CLS, ~0u);  // TCX_NEXT
+  ASSERT_TRUE(next) << std::strerror(errno);
+  UniqueFd ingress = attachTcx(here_.netns, next, index("port"), kIngress);
+  utsname kernel{};
+  ASSERT_EQ(::uname(&kernel), 0);
+  int major = 0, minor = 0;
+  ASSERT_EQ(std::sscanf(kernel.release, "%d.%d", &major, &minor), 2);
+  ASSERT_EQ(static_cast<bool>(ingress), std::pair(major, minor) >= std::pair(6, 6))
+      << kernel.release << ": a kernel has TCX, or nobody can attach by it";
+  if (!ingress) {
+    EXPECT_TRUE(look().traffic.programs.empty());
+    return;
+  }
+  const UniqueFd egress = attachTcx(here_.netns, next, index("br"), kEgress);
+  ASSERT_TRUE(egress);
+  const AttachedBpf atPort{index("port"), "tcx ingress"}, atBridge{index("br"), "tcx egress"};
+  EXPECT_THAT(look().traffic.programs, testing::UnorderedElementsAre(atPort, atBridge));
+  ingress.reset();
+  EXPECT_THAT(look().traffic.programs, testing::ElementsAre(atBridge));
 }
 
 TEST_F(Attached, ForeignEntriesAreSeen) {

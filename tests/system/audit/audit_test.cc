@@ -1,6 +1,7 @@
 // The auditor on real links: what it sees, what it has, and that it says when it cannot say.
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <signal.h>
 
 #include <fstream>
 #include <thread>
@@ -93,6 +94,24 @@ LinkReport reportOf(Cable& cable, AuditorProcess& auditor) {
   return must(auditor.report(kPatience)).front();
 }
 
+std::string statusOf(const std::string& process, std::string_view name) {
+  const std::string text = must(readFile(process + "/status"));
+  for (const std::string_view line : split(text, '\n'))
+    if (line.starts_with(name)) return std::string(trim(line.substr(name.size())));
+  return "";
+}
+
+std::string auditorProcess() {
+  for (const std::string& name : must(listDirectory("/proc"))) {
+    const std::string process = "/proc/" + name;
+    const auto comm = readFile(process + "/comm");
+    if (comm && trim(*comm) == "orrery-auditor" &&
+        statusOf(process, "PPid:") == std::to_string(::getpid()))
+      return process;
+  }
+  throw std::runtime_error("no auditor runs");
+}
+
 TEST(Ring, SeesBothDirectionsWholeAndInOrder) {
   Cable cable;
   PacketRing ring = must(PacketRing::adopt(cable.ring(cable.near, "near")));
@@ -164,6 +183,32 @@ TEST(Auditor, SaysWhenFramesWereLost) {
   EXPECT_GE(must(auditor.report(kPatience)).front().lost, 100u);
 }
 
+// By itself and at once, then in sums, and whatever it was asked meanwhile.
+TEST(Auditor, TellsOfLostFramesByItself) {
+  Cable cable;
+  AuditorProcess auditor = startAt(cable, false, true);
+  const Probe many{
+      "test", "test",
+      std::vector<frame::Bytes>(kRingBytes / kSlot + 100, udpFrame("10.0.0.7", "198.18.1.10"))};
+  const auto loseSome = [&] {
+    const pid_t pid = std::stoi(auditorProcess().substr(std::string("/proc/").size()));
+    ASSERT_EQ(::kill(pid, SIGSTOP), 0);
+    must(sendFrames(cable.near.netns, ifName("near"), {many}));
+    ASSERT_EQ(::kill(pid, SIGCONT), 0);
+  };
+  loseSome();
+  const Json first = must(auditor.nextLine(kPatience));
+  EXPECT_EQ(first.text("event"), "lost");
+  EXPECT_EQ(first.text("link"), "uplink");
+  EXPECT_GE(first.integer("frames"), 100);
+  loseSome();
+  const LinkReport report = must(auditor.report(kPatience)).front();
+  std::int64_t told = first.integer("frames");
+  while (auditor.hasLine()) told += must(auditor.nextLine(kPatience)).integer("frames");
+  EXPECT_GE(told, 200);
+  EXPECT_EQ(report.lost, static_cast<std::uint64_t>(told)) << "each is told once";
+}
+
 TEST(Auditor, OutlivesALinkThatGoesAway) {
   Cable cable;
   AuditorProcess auditor = startAt(cable, false);
@@ -208,24 +253,6 @@ TEST(Auditor, TellsAHeldBackLeakByItself) {
       must(AuditorProcess::start(std::move(watches), kSession, home, milliseconds(50)));
   cable.send(udpFrame("10.0.0.66", "198.18.1.10"));
   EXPECT_EQ(must(auditor.nextLine(kPatience)).text("event"), "violation");
-}
-
-std::string statusOf(const std::string& process, std::string_view name) {
-  const std::string text = must(readFile(process + "/status"));
-  for (const std::string_view line : split(text, '\n'))
-    if (line.starts_with(name)) return std::string(trim(line.substr(name.size())));
-  return "";
-}
-
-std::string auditorProcess() {
-  for (const std::string& name : must(listDirectory("/proc"))) {
-    const std::string process = "/proc/" + name;
-    const auto comm = readFile(process + "/comm");
-    if (comm && trim(*comm) == "orrery-auditor" &&
-        statusOf(process, "PPid:") == std::to_string(::getpid()))
-      return process;
-  }
-  throw std::runtime_error("no auditor runs");
 }
 
 TEST(Auditor, HasNothingButItsRings) {

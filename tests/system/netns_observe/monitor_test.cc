@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <atomic>
+#include <thread>
 
 #include "netns/neigh/neigh.h"
 #include "netns/route/route.h"
@@ -91,6 +93,64 @@ TEST(Monitor, OverflowIsAnEvent) {
   const auto events = must(monitor.read());
   EXPECT_TRUE(has(events, LinkChanged{1, "lo", true, true, 0}));
   EXPECT_FALSE(has(events, Overflow{}));
+}
+
+using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
+
+// Changes something in a namespace every few milliseconds, until it is destroyed.
+class Restless {
+ public:
+  Restless(Place& place, int changes)
+      : thread_([this, &place, changes] {
+          for (int i = 0; !ended_ && i < changes; ++i) {
+            must(setLinkMtu(place.rtnl, ifName("lo"), 1000 + static_cast<unsigned>(i % 100)));
+            (void)::poll(nullptr, 0, 5);
+          }
+          done_ = Clock::now();
+        }) {}
+  ~Restless() {
+    ended_ = true;
+    thread_.join();
+  }
+  Clock::time_point done() {
+    thread_.join();
+    thread_ = std::thread([] {});
+    return done_;
+  }
+
+ private:
+  std::atomic<bool> ended_ = false;
+  Clock::time_point done_;
+  std::thread thread_;
+};
+
+TEST(Monitors, ABurstIsOverWhenNoneTellsAnything) {
+  constexpr milliseconds kQuiet{200};
+  std::vector<Place> places(10);
+  std::vector<RtnlMonitor> monitors;
+  for (Place& place : places) monitors.push_back(must(RtnlMonitor::open(place.netns)));
+  Clock::time_point last;
+  {
+    Restless restless(places.back(), 30);
+    for (Place& place : places) must(setLinkUp(place.rtnl, ifName("lo")));
+    must(awaitQuiet(monitors, kQuiet, milliseconds(60000)));
+    last = restless.done();
+  }
+  const auto after = Clock::now() - last;
+  EXPECT_GE(after, milliseconds(100)) << "not before the last change";
+  EXPECT_LT(after, 5 * kQuiet) << "one wait for all, not one for each";
+  for (RtnlMonitor& monitor : monitors) EXPECT_TRUE(must(monitor.read()).empty()) << "all is read";
+}
+
+TEST(Monitors, ABurstWithoutAnEndIsCut) {
+  std::vector<Place> places(2);
+  std::vector<RtnlMonitor> monitors;
+  for (Place& place : places) monitors.push_back(must(RtnlMonitor::open(place.netns)));
+  const Restless restless(places.front(), 100000);
+  const auto begun = Clock::now();
+  must(awaitQuiet(monitors, milliseconds(5000), milliseconds(300)));
+  EXPECT_LT(Clock::now() - begun, milliseconds(4000));
 }
 
 }  // namespace
