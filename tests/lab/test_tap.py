@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Callable, ClassVar, Iterator, Optional
 
 from lab import linux
+from lab.chorus import dns_query, ipv4, udp
 from support import ProductTest
 
 TUNSETIFF = 0x400454CA  # linux/if_tun.h
@@ -34,6 +35,10 @@ uplink = "universe0"
 lan    = {{ address = "10.1.1.254/24", dhcp = {{ range = ["10.1.1.2", "10.1.1.99"] }} }}
 egress = {{ type = "direct" }}
 """
+_FILTERS = """[
+  { direction = "from-client", drop = "udp dst port 9" },
+  { direction = "to-client", drop = "udp src port 53" },
+]"""
 
 
 def mac_bytes(text: str) -> bytes:
@@ -80,6 +85,16 @@ class Machine:
             return frame[22:28].hex(":") if frame[28:32] == socket.inet_aton(target) else None
 
         return self.ask(BROADCAST + own + ARP.to_bytes(2, "big") + request, answer)
+
+    def send(self, mac: str, router: str, packet: bytes) -> None:
+        os.write(self.fd, mac_bytes(router) + mac_bytes(mac) + IPV4.to_bytes(2, "big") + packet)
+
+    def hears(self, wanted: Callable[[bytes], bool], within: float) -> bool:
+        until = time.monotonic() + within
+        while (left := until - time.monotonic()) > 0:
+            if select.select([self.fd], [], [], left)[0] and wanted(os.read(self.fd, 2048)):
+                return True
+        return False
 
     def discover(self, mac: str) -> str:
         """The address that a DHCPOFFER has (RFC 2131)."""
@@ -181,6 +196,49 @@ class Tap(ProductTest):
         self.assertIn("no program has 'vm1' open", self.refused("--tap", "vm1"))
         self.assertIn(" vm1: ", self.links(self.host))
         self.assertEqual(list(Path("/run/orrery/network0/galaxy0/attachments").glob("*.json")), [])
+
+
+class FilteredTap(ProductTest):
+    """[[lan.filter]] at the port of a machine, in both directions, as at any other."""
+
+    spawned = ("filtered.toml",)
+
+    @classmethod
+    def write_definitions(cls) -> None:
+        whole = _NETWORK.format(mac=cls.facts["nics"][0]["mac"])
+        (cls.product.directory / "plain.toml").write_text(whole)
+        filtered = whole.replace('address = "10.1.1.254/24"', f'address = "10.1.1.254/24", filter = {_FILTERS}')
+        (cls.product.directory / "filtered.toml").write_text(filtered)
+
+    def counts(self) -> list[int]:
+        return [item["droppedPackets"] for item in self.product.ask("inspect", "galaxy0", "filter")["filter"]]
+
+    def test_a_machine_is_filtered_in_both_directions(self) -> None:
+        machine = Machine(self.facts["host"]["netns"], "vm5")
+        self.addCleanup(machine.close)
+        at = self.product.ask("attach", "galaxy0", "--tap", "vm5")
+        gateway, router = "10.1.1.254", machine.arp(at["mac"], at["address"], "10.1.1.254")
+        ask = ipv4(at["address"], gateway, 17, udp(40001, 53, dns_query(7, "page.lab")))
+        ping = struct.pack("!BBHHH", 8, 0, 0xF7FD, 1, 1)
+
+        def is_answer(frame: bytes) -> bool:
+            return frame[12:14] == b"\x08\0" and frame[23] == 17 and frame[34:36] == b"\0\x35"
+
+        def is_pong(frame: bytes) -> bool:
+            return frame[12:14] == b"\x08\0" and frame[23] == 1 and frame[34] == 0
+
+        machine.send(at["mac"], router, ipv4(at["address"], gateway, 17, udp(40001, 9, b"discard")))
+        linux.wait_until("the first filter", lambda: self.counts()[0] == 1)
+        machine.send(at["mac"], router, ask)
+        linux.wait_until("the second filter", lambda: self.counts()[1] >= 1, every=0.1)
+        machine.send(at["mac"], router, ipv4(at["address"], gateway, 1, ping))
+        self.assertTrue(machine.hears(is_pong, PATIENCE), "what no filter names passes, both ways")
+        self.assertFalse(machine.hears(is_answer, 0.5))
+
+        # The control: the same question to the same router, its machine attached, without the filters.
+        self.product.must("restart", "--definition", "plain.toml", "galaxy0")
+        machine.send(at["mac"], router, ask)
+        self.assertTrue(machine.hears(is_answer, PATIENCE))
 
 
 if __name__ == "__main__":
