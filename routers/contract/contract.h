@@ -114,8 +114,8 @@ Contract contractOf(const RouterSpec& spec, const ContractFacts& facts, Contract
 // A link on which nothing at all may leave: one that no model has.
 LinkContract closedLink();
 
-// Destinations that only a local network has, and no Tor relay: RFC 1918, link-local, shared address
-// space, this network, loopback, multicast, reserved (RFC 6890; test networks are not among them).
+// Destinations that only a local network has, and no Tor relay: RFC 1918, shared address space, and
+// what no router forwards to (netns/addr/special.h).
 std::vector<Prefix4> privateNetworks();
 
 }  // namespace orrery

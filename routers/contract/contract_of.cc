@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <variant>
 
+#include "netns/addr/special.h"
 #include "routers/contract/contract.h"
 
 namespace orrery {
@@ -19,10 +20,21 @@ Prefix4 networkOf(const Prefix4& p) {
   return {p.network(), p.length};
 }
 
-// What no router sends to or from: nobody, loopback, multicast, limited broadcast (RFC 6890). The
-// kernel routes the rest of 0.0.0.0/8 (since Linux 5.3) and 240.0.0.0/4 like any other address.
+// What a router itself does not speak to, and nobody speaks from: nobody, loopback, multicast,
+// limited broadcast (RFC 6890).
 std::vector<Prefix4> nowhere() {
   return {only(Ipv4{0}), {Ipv4{0x7f000000}, 8}, {Ipv4{0xe0000000}, 4}, only(kEverybody)};
+}
+// As neverForwardedTo(), without its exception.
+std::vector<Prefix4> unforwardable() {
+  std::vector<Prefix4> prefixes;
+  for (const Prefix4& prefix : kNeverForwardedTo)
+    if (!prefix.contains(kForwardedAssignments.address)) prefixes.push_back(prefix);
+  const std::uint32_t base = kForwardedAssignments.address.value;
+  for (std::uint8_t length = kForwardedAssignments.length; length > 24; --length)
+    prefixes.push_back(
+        {Ipv4{base | 1u << (32 - length)}, length});  // .16/28, .32/27, .64/26, .128/25
+  return prefixes;
 }
 bool hasTunnel(const EgressSpec& egress) {
   return std::holds_alternative<OpenVpnEgress>(egress) ||
@@ -187,9 +199,9 @@ class Writer {
 
   // Forwarding is the kernel's: a direct router goes on without its processes.
   void directLines(std::vector<Allowance>& lines) const {
-    Party anywhere{"anywhere", {kAll}, nowhere()};
-    if (facts_.uplink.lan) anywhere.except.push_back(only(facts_.uplink.lan->broadcast()));
-    lines.push_back({.name = "forwarded", .source = own_, .destination = anywhere});
+    Party forwardable{"forwardable addresses", {kAll}, unforwardable()};
+    if (facts_.uplink.lan) forwardable.except.push_back(only(facts_.uplink.lan->broadcast()));
+    lines.push_back({.name = "forwarded", .source = own_, .destination = forwardable});
     lines.push_back({.name = "answers",
                      .way = Way::in,
                      .source = {"anywhere", {kAll}, nowhere()},
@@ -231,10 +243,10 @@ class Writer {
     if (std::holds_alternative<OpenVpnEgress>(spec_.egress) && kernelAlone_ &&
         state_ != ContractState::paused)
       return link;
-    const Party anywhere{"anywhere", {kAll}, nowhere()};
+    const Party forwardable{"forwardable addresses", {kAll}, unforwardable()};
     link.allowed.push_back({.name = "forwarded",
                             .source = tunnelOwn_,
-                            .destination = anywhere,
+                            .destination = forwardable,
                             .exceptPorts = {kDns, kDnsOverTls}});
     Party resolvers{"resolvers", {kAll}, nowhere()};
     if (!spec_.dns.servers.empty()) {
@@ -269,7 +281,7 @@ class Writer {
     lines.push_back(
         {.name = "arp", .form = FrameForm::arpReply, .source = router, .destination = clients});
     // Answers carry the address that the client wanted, whoever gave them.
-    Party anybody{"anywhere", {kAll}, nowhere()};
+    Party anybody{"forwardable addresses", {kAll}, neverForwardedFrom()};
     anybody.except.push_back(networkOf(spec_.lan.address));
     lines.push_back(
         {.name = "answers", .source = anybody, .destination = clients, .options = true});
@@ -292,7 +304,7 @@ class Writer {
     lines.push_back({.name = "clients",
                      .way = Way::in,
                      .source = clients,
-                     .destination = {"anywhere", {kAll}, nowhere()}});
+                     .destination = {"forwardable addresses", {kAll}, unforwardable()}});
     if (spec_.lan.dhcp)
       lines.push_back({.name = "dhcp",
                        .way = Way::in,
@@ -324,9 +336,12 @@ LinkContract closedLink() {
 }
 
 std::vector<Prefix4> privateNetworks() {
-  return {{Ipv4{0}, 8},           {Ipv4{0x0a000000}, 8},  {Ipv4{0x64400000}, 10},
-          {Ipv4{0x7f000000}, 8},  {Ipv4{0xa9fe0000}, 16}, {Ipv4{0xac100000}, 12},
-          {Ipv4{0xc0a80000}, 16}, {Ipv4{0xe0000000}, 3}};
+  std::vector<Prefix4> networks = neverForwardedTo();
+  for (const Prefix4& prefix : {Prefix4{Ipv4{0x0a000000}, 8}, Prefix4{Ipv4{0x64400000}, 10},
+                                Prefix4{Ipv4{0xac100000}, 12}, Prefix4{Ipv4{0xc0a80000}, 16}})
+    networks.push_back(prefix);
+  std::sort(networks.begin(), networks.end());
+  return networks;
 }
 
 }  // namespace orrery

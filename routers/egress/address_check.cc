@@ -1,11 +1,11 @@
 #include "routers/egress/address_check.h"
 
+#include "netns/addr/special.h"
+
 namespace orrery {
 
 bool isUsableHost(Ipv4 address) {
-  const std::uint32_t first = address.value >> 24;
-  const bool linkLocal = (address.value >> 16) == 0xa9fe;
-  return first != 0 && first != 127 && first < 224 && !linkLocal;
+  return !isNeverForwardedTo(address);
 }
 
 std::optional<std::uint8_t> lengthOfMask(Ipv4 mask) {

@@ -9,7 +9,7 @@
 
 namespace orrery {
 
-// A host address that a link may carry: not 0/8, 127/8, 169.254/16, multicast or class E (RFC 6890).
+// A host address that a link may carry: one that routers forward to (netns/addr/special.h).
 bool isUsableHost(Ipv4 address);
 // The prefix length of a netmask; nothing if its ones are not all in front.
 std::optional<std::uint8_t> lengthOfMask(Ipv4 mask);

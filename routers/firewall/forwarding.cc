@@ -5,6 +5,9 @@
 // or forward -> nat (the uplink's address, random port). Answers go guard -> forward, by connection
 // tracking.
 //
+// What no router forwards (netns/addr/special.h) is refused where a flow begins, and so costs the
+// packets of a flow nothing. Loopback, groups and everybody the kernel does not forward by itself.
+//
 // What most packets meet comes first, and costs least: a match on an address is a few instructions
 // within nft_do_chain(), one on a name, a set or connection tracking is a call through a function
 // pointer, ten times as dear. So addresses are looked at before names, and what needs a route
@@ -19,6 +22,7 @@
 // of.
 #include <variant>
 
+#include "netns/addr/special.h"
 #include "routers/firewall/client_limits.h"
 #include "routers/firewall/firewall.h"
 #include "routers/firewall/parts.h"
@@ -120,7 +124,13 @@ Chain forward(const RouterSpec& spec, const Sides& s) {
   for (Rule& rule : tunnelLimits(spec)) rules.push_back(std::move(rule));
   // The guard has tied sources to links: of the LAN's subnet is what came by the LAN.
   rules.push_back(accept("outbound", {from({s.subnet}), out(s.uplink), established()}));
-  rules.push_back(accept("answers", {notFrom({s.subnet}), out(s.lan), established()}));
+  rules.push_back(
+      accept("answers", {notFrom({s.subnet}), out(s.lan), CtState{.established = true}}));
+  // No flow begins to there, so what is established needs no look; an error may come from anybody.
+  // (What nobody can have as a source the guard has dropped.)
+  rules.push_back(drop("never-forwarded", {in(s.uplink), from({kLinkLocal})}));
+  rules.push_back(accept("errors", {notFrom({s.subnet}), out(s.lan), CtState{.related = true}}));
+  rules.push_back(neverForwarded(s.lan));
   rules.push_back(reset("no-way-out", {in(s.lan), out("lo"), tcp()}));
   rules.push_back(reject("no-way-out", {in(s.lan), out("lo")}));
   // Invalid is a FIN that connection tracking knows no flow for; other segments outside of a flow's
@@ -177,13 +187,15 @@ Chain output(const RouterSpec& spec, const Sides& s) {
     std::vector<Prefix4> servers;
     for (const Ipv4 server : spec.dns.servers) servers.push_back(only(server));
     query.insert(query.begin() + 1, to(std::move(servers)));
+  } else if (!s.tunnel) {
+    query.insert(query.begin() + 1, notTo(neverForwardedTo()));  // the contract has no such line
   }
   rules.push_back(accept("dns", query + Exprs{freshOrEstablished()}));
   rules.push_back(accept("icmp-errors", Exprs{out(s.uplink)} + icmp({kUnreachable, kTimeExceeded}) +
                                             Exprs{CtState{.related = true}}));
   if (s.leased)
-    rules.push_back(accept(
-        "dhcp-renew", {out(s.uplink), udp(), fromPort(kDhcpClientPort), toPort(kDhcpServerPort)}));
+    rules.push_back(accept("dhcp-renew", {out(s.uplink), notTo(neverForwardedTo()), udp(),
+                                          fromPort(kDhcpClientPort), toPort(kDhcpServerPort)}));
   rules.push_back(drop("own-traffic", {}));
   return chain("output", Hook::output, priority::kFilter, std::move(rules));
 }

@@ -2,6 +2,8 @@
 
 #include <variant>
 
+#include "netns/addr/special.h"
+
 namespace orrery::firewall {
 
 using namespace nft;
@@ -143,6 +145,11 @@ Rule impossibleTcp() {
               {tcp(), TcpFlags{kFin | kSyn | kRst | kAck,
                                {kSyn, kSyn | kAck, kAck, kFin | kAck, kRst, kRst | kAck},
                                true}});
+}
+
+Rule neverForwarded(const std::string& lan) {
+  return reject("never-forwarded",
+                {in(lan), notTo({kForwardedAssignments}), to(neverForwardedTo())});
 }
 
 std::vector<Prefix4> impossibleSources() {

@@ -81,6 +81,8 @@ nft::Chain natChain(std::string name, nft::Hook hook, std::int32_t priority,
 // Flag combinations that no TCP sends: everything but SYN, SYN+ACK, ACK, FIN+ACK, RST and RST+ACK
 // (each with or without PSH, URG and the ECN bits). RFC 9293, section 3.
 nft::Rule impossibleTcp();
+// What no router forwards, refused. RFC 3927, RFC 6890 (netns/addr/special.h).
+nft::Rule neverForwarded(const std::string& lan);
 // Sources that cannot come by an uplink: this network, loopback, multicast and above (RFC 6890).
 std::vector<Prefix4> impossibleSources();
 

@@ -69,8 +69,9 @@ Chain proxy(const RouterSpec& spec) {
                         to({only(router), only(Ipv4{0xffffffff})})}));
   rules.push_back(drop(
       "multicast", {in(lan), PacketTypeIs{{PacketType::broadcast, PacketType::multicast}, false}}));
-  rules.push_back(
-      drop("multicast", {in(lan), to({{Ipv4{0xe0000000}, 3}, {Ipv4{0xa9fe0000}, 16}})}));
+  rules.push_back(drop("multicast", {in(lan), to({{Ipv4{0xe0000000}, 4}})}));
+  // Before any listener: who asks is told at once, and no proxy hears of it.
+  rules.push_back(neverForwarded(lan));
   for (Rule& rule : pingLimits(spec)) rules.push_back(std::move(rule));
   rules.push_back(accept("ping", Exprs{in(lan), to({only(router)})} + icmp({kEchoRequest})));
   for (Rule& rule : dnsLimits(spec)) rules.push_back(std::move(rule));

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "netns/addr/special.h"
 #include "routers/spec/client_limits.h"
 #include "routers/spec/egress_reader.h"
 #include "routers/spec/filter_reader.h"
@@ -33,7 +34,8 @@ class RouterReader {
         reporter_(reporter),
         title_(fmt::format("[router.{}]", instance.name)),
         fields_(instance.table, instance.nameSpan, title_,
-                KeyList{{"kind", "uplink", "lan", "dns", "egress", "limits", "client_limits", "seccomp"}},
+                KeyList{{"kind", "uplink", "lan", "dns", "egress", "limits", "client_limits",
+                         "seccomp"}},
                 reporter) {
     placed_.spec.id.network = network;
     placed_.source = &reporter.source();
@@ -52,9 +54,8 @@ class RouterReader {
       placed_.spec.clientLimits = readClientLimits(
           *node, fmt::format("[router.{}.client_limits]", instance_.name), reporter_);
     if (const Node* node = fields_.table("seccomp", "a table with 'learn', 'profiles'"))
-      placed_.spec.seccomp =
-          readSeccompSpec(*node, fmt::format("[router.{}.seccomp]", instance_.name), kind,
-                          auxiliary_, reporter_);
+      placed_.spec.seccomp = readSeccompSpec(
+          *node, fmt::format("[router.{}.seccomp]", instance_.name), kind, auxiliary_, reporter_);
     if (kind) {
       placed_.spec.kind = *kind;
       const Node* egress = fields_.table("egress", "a table [router.NAME.egress]");
@@ -212,9 +213,10 @@ class RouterReader {
     if (node == nullptr || fields_.table("lan", "a table with at least 'address'") == nullptr) {
       return;
     }
-    FieldReader fields(*node, node->span, fmt::format("[router.{}.lan]", instance_.name),
-                       KeyList{{"address", "mac", "mac_local", "dhcp", "clients_talk", "mtu", "filter"}},
-                       reporter_);
+    FieldReader fields(
+        *node, node->span, fmt::format("[router.{}.lan]", instance_.name),
+        KeyList{{"address", "mac", "mac_local", "dhcp", "clients_talk", "mtu", "filter"}},
+        reporter_);
     LanSpec& lan = placed_.spec.lan;
     lan.clientsTalk = fields.boolean("clients_talk").value_or(false);
     // 576: what every IPv4 host must take (RFC 791); 65535: the kernel's ETH_MAX_MTU.
@@ -310,6 +312,9 @@ class RouterReader {
     std::string message;
     if (prefix.length < 8 || prefix.length > 30) {
       message = fmt::format("a subnet of /{} cannot be used", prefix.length);
+    } else if (kLinkLocal.contains(prefix.address)) {
+      message =
+          fmt::format("'{}' is link-local: no router forwards it (RFC 3927)", toString(prefix));
     } else if (!isHostAddress(prefix.address)) {
       message =
           fmt::format("'{}' is no host's address: it is zero, loopback, multicast or reserved",
@@ -322,8 +327,8 @@ class RouterReader {
       return true;
     }
     Diagnostic& d = reporter_.error(node.span, message);
-    const bool plausible =
-        prefix.length >= 8 && prefix.length <= 30 && isHostAddress(prefix.address);
+    const bool plausible = prefix.length >= 8 && prefix.length <= 30 &&
+                           isHostAddress(prefix.address) && !kLinkLocal.contains(prefix.address);
     d.expected = plausible ? fmt::format("an address from {} to {}",
                                          toString(Ipv4{prefix.network().value + 1}),
                                          toString(Ipv4{prefix.broadcast().value - 1}))

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "netns/addr/special.h"
 #include "sandbox/base/strings.h"
 
 namespace orrery {
@@ -135,13 +136,20 @@ Result<Endpoint> parseEndpoint(std::string_view text) {
   return endpoint;
 }
 
-bool isHostAddress(Ipv4 address) {
+bool isUnicastAddress(Ipv4 address) {
   const std::uint32_t first = address.value >> 24;
   return first != 0 && first != 127 && first < 224;
 }
 
+bool isHostAddress(Ipv4 address) {
+  return !isNeverForwardedTo(address);
+}
+
 Result<Ipv4> parseHostAddress(std::string_view text) {
   ORRERY_TRY_ASSIGN(const Ipv4 address, parseIpv4(text));
+  if (kLinkLocal.contains(address)) {
+    return error("'{}' is link-local: no router forwards it (RFC 3927)", text);
+  }
   if (!isHostAddress(address)) {
     return error("'{}' is no host's address: it is zero, loopback, multicast or reserved", text);
   }

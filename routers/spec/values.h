@@ -19,7 +19,7 @@ Result<std::uint32_t> parsePercent(std::string_view text);          // "50%", "2
 Result<Mac> parseUnicastMac(std::string_view text);                 // not multicast, not zero
 Result<std::string> parsePciSlot(std::string_view text);            // "0000:02:01.0"
 Result<Endpoint> parseEndpoint(std::string_view text);              // "192.0.2.1:1080"
-Result<Ipv4> parseHostAddress(std::string_view text);               // one that a host may have
+Result<Ipv4> parseHostAddress(std::string_view text);               // isHostAddress()
 Result<std::string> parseNetworkName(std::string_view text);
 // Also the bridge's name: 15 bytes at most, and none that our own links have.
 Result<std::string> parseRouterName(std::string_view text);
@@ -27,6 +27,8 @@ Result<std::string> parseRouterName(std::string_view text);
 std::string memoryText(std::uint64_t bytes);  // in the largest unit that divides it
 
 // 0.0.0.0/8, loopback, multicast and above are nobody's.
+bool isUnicastAddress(Ipv4 address);
+// One that routers forward to: not link-local, nor another that netns/addr/special.h names.
 bool isHostAddress(Ipv4 address);
 
 }  // namespace orrery

@@ -240,7 +240,8 @@ class ProfileReader {
         continue;
       }
       const auto address = parseAllowed(text);
-      if (!address || !isHostAddress(address->address)) {
+      // A tunnel is no network: what is link-local there ends there.
+      if (!address || !isUnicastAddress(address->address)) {
         complain(address ? fmt::format("'{}' is no host's address", text) : address.error().message)
             .expected = "the tunnel's own address: 10.64.0.2/32";
       } else if (hasAddress_) {
@@ -260,10 +261,11 @@ class ProfileReader {
         warn(fmt::format("the IPv6 DNS server '{}' is left out", text));
       } else if (!number) {
         warn(fmt::format("the search domain '{}' is left out", text));
-      } else if (const auto server = parseHostAddress(text)) {
+      } else if (const auto server = parseIpv4(text); server && isUnicastAddress(*server)) {
         egress_.dns.push_back(*server);
       } else {
-        complain(server.error().message).expected = "the address of a DNS server";
+        complain(server ? fmt::format("'{}' is no host's address", text) : server.error().message)
+            .expected = "the address of a DNS server";
       }
     }
   }

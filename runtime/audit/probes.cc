@@ -143,8 +143,11 @@ class Maker {
                                Ipv4{0xac106363},                    // 172.16.99.99
                                Ipv4{0xc0a86363},                    // 192.168.99.99
                                Ipv4{0x64406363},                    // 100.64.99.99
-                               Ipv4{0x7f000001}, Ipv4{0x00000001}, Ipv4{0xf0000001}};
+                               Ipv4{0x7f000001}, Ipv4{0x00000001},
+                               Ipv4{0xf0000001}, Ipv4{0xa9fe0101},  // 169.254.1.1
+                               Ipv4{0xc00000ab}};                   // 192.0.0.171 (RFC 7050)
     for (const Ipv4 address : local) {
+      pingTo("local and reserved addresses", address);
       udpTo("local and reserved addresses", address, 9);
       tcpTo("local and reserved addresses", address, 80);
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import unittest
 
@@ -34,6 +35,25 @@ class Verify(ProductTest):
         assert holder.stdout is not None
         self.addCleanup(holder.stdout.close)
         self.assertEqual(holder.stdout.readline(), b"open\n")
+
+    def test_what_no_router_forwards(self) -> None:
+        """Link-local and its like (RFC 6890): that its rule is missing is told, and what gets out then."""
+        self.addCleanup(self.product.must, "spawn", "network0.toml")
+        self.addCleanup(self.product.must, "destroy", "galaxy3")
+        clean = json.loads(self.product.must("--json", "verify", "galaxy3"))
+        self.assertEqual(clean["findings"], [])
+        lan = f"{NETWORK}.galaxy3"
+        rules = linux.run(["nft", "-a", "list", "chain", "ip", "orrery", "forward"], lan)
+        handles = re.findall(r'comment "never-forwarded" # handle (\d+)', rules)
+        self.assertEqual(len(handles), 2)
+        for handle in handles:
+            linux.run(["nft", "delete", "rule", "ip", "orrery", "forward", "handle", handle], lan)
+        done = self.product.ctl("--json", "verify", "galaxy3")
+        self.assertEqual(done.returncode, LEAK, done.stdout + done.stderr)
+        findings = json.loads(done.stdout)["findings"]
+        self.assertTrue(any("the ruleset is not the router's" in each for each in findings), findings)
+        leaked = [each for each in findings if "sent by the probe 'local and reserved addresses" in each]
+        self.assertTrue(any("> 169.254." in each for each in leaked), findings)
 
     def test_what_hangs_on_links(self) -> None:
         lan, egress = f"{NETWORK}.galaxy0", f"{NETWORK}.galaxy0.egress"

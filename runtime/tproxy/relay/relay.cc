@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "netns/addr/special.h"
 #include "runtime/tproxy/relay/upstream.h"
 
 namespace orrery::tproxy {
@@ -14,16 +15,11 @@ namespace {
 constexpr int kAcceptsPerTurn = 64;
 constexpr std::chrono::milliseconds kAcceptRetry{100};
 
-constexpr Prefix4 kRefused[] = {
-    {Ipv4{0x00000000}, 8},   // this network, RFC 791
-    {Ipv4{0x0a000000}, 8},   // private, RFC 1918
+constexpr Prefix4 kPrivate[] = {
+    {Ipv4{0x0a000000}, 8},   // RFC 1918
     {Ipv4{0x64400000}, 10},  // shared address space, RFC 6598
-    {Ipv4{0x7f000000}, 8},   // loopback
-    {Ipv4{0xa9fe0000}, 16},  // link-local, RFC 3927
-    {Ipv4{0xac100000}, 12},  // private
-    {Ipv4{0xc0a80000}, 16},  // private
-    {Ipv4{0xe0000000}, 4},   // multicast
-    {Ipv4{0xf0000000}, 4},   // reserved, broadcast
+    {Ipv4{0xac100000}, 12},  // RFC 1918
+    {Ipv4{0xc0a80000}, 16},  //
 };
 
 bool isShortage(int err) {
@@ -33,8 +29,8 @@ bool isShortage(int err) {
 }  // namespace
 
 bool isRefused(Ipv4 destination, const Prefix4& lan) {
-  if (lan.contains(destination)) return true;
-  return std::any_of(std::begin(kRefused), std::end(kRefused),
+  if (lan.contains(destination) || isNeverForwardedTo(destination)) return true;
+  return std::any_of(std::begin(kPrivate), std::end(kPrivate),
                      [&](const Prefix4& p) { return p.contains(destination); });
 }
 

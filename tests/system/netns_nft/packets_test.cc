@@ -232,6 +232,41 @@ TEST(Packets, ClientsAreStrangersUnlessTheyMayTalk) {
   }
 }
 
+// Link-local (RFC 3927), and what RFC 6890 has as not forwardable: refused at once, in both
+// directions, by whatever way out.
+TEST(Packets, WhatNoRouterForwardsIsRefusedAtOnceAndCounted) {
+  struct Case {
+    RouterSpec spec;
+    const char *uplink, *lan, *client;
+  };
+  const Case cases[] = {
+      {samples::universe(), "ens1", "10.0.0.1/24", "10.0.0.9/24"},
+      {samples::galaxyWireGuard(), "wg0", "10.1.2.254/24", "10.1.2.9/24"},
+  };
+  for (const Case& each : cases) {
+    SCOPED_TRACE(each.uplink);
+    Chain chain(each.spec, each.uplink, true, each.lan, each.client);
+    // Of errors to one client the kernel sends six, then one a second (icmp(7)).
+    run(chain.router, "sysctl -qw net.ipv4.icmp_ratelimit=0");
+    const UniqueFd web = lab::tcpListener(chain.wan, 80);
+    for (const char* address : {"169.254.169.254", "169.254.1.1", "192.0.0.171", "0.0.0.9"}) {
+      SCOPED_TRACE(address);
+      run(chain.wan, std::string("ip addr add ") + address + "/32 dev eth0");
+      const auto before = counted(chain.nft, "never-forwarded");
+      EXPECT_EQ(lab::tcpConnect(chain.client, address, 80, kSoon), EHOSTUNREACH);
+      EXPECT_TRUE(grows(chain.nft, "never-forwarded", before));
+      const UniqueFd udp = lab::connectedUdp(chain.client, address, 9);
+      ASSERT_GT(::send(udp.get(), "x", 1, 0), 0);
+      EXPECT_EQ(lab::udpError(udp, kSoon), EHOSTUNREACH);
+    }
+    EXPECT_EQ(lab::tcpConnect(chain.client, "198.51.100.9", 80, kSoon), 0);
+    ASSERT_TRUE(deleteRuleset(chain.nft));
+    const std::string client = each.client;
+    run(chain.wan, "ip route add " + client.substr(0, client.find('/')) + " via 198.51.100.2");
+    EXPECT_EQ(lab::tcpConnect(chain.client, "169.254.1.1", 80, kSoon), 0) << "the control";
+  }
+}
+
 // --- tunnel --------------------------------------------------------------------------------------
 
 TEST(Packets, ATunnelledRouterHasNoOtherWayOut) {
@@ -346,8 +381,11 @@ TEST(Packets, WhatAProxyCannotCarryIsRefusedAtOnceAndCounted) {
     EXPECT_EQ(lab::tcpConnect(chain.client, address, 80, kSoon), ECONNREFUSED) << address;
   EXPECT_TRUE(grows(chain.nft, "private-destination", 2));
   EXPECT_TRUE(grows(chain.nft, "router-port", 0));
-  EXPECT_EQ(lab::tcpConnect(chain.client, "169.254.169.254", 80, kNever), ETIMEDOUT);
-  EXPECT_TRUE(grows(chain.nft, "multicast", 0));
+  for (const char* address : {"169.254.169.254", "192.0.0.171", "240.0.0.1"}) {
+    const auto before = counted(chain.nft, "never-forwarded");
+    EXPECT_EQ(lab::tcpConnect(chain.client, address, 80, kSoon), EHOSTUNREACH) << address;
+    EXPECT_TRUE(grows(chain.nft, "never-forwarded", before));
+  }
 
   const UniqueFd udp = lab::connectedUdp(chain.client, "198.51.100.9", 443);
   ASSERT_GT(::send(udp.get(), "quic", 4, 0), 0);

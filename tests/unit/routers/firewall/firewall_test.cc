@@ -7,6 +7,7 @@
 
 #include "netns/nft/text.h"
 #include "sandbox/base/file.h"
+#include "tests/support/ruleset_eval.h"
 #include "tests/unit/routers/firewall/samples.h"
 
 namespace orrery {
@@ -190,6 +191,56 @@ TEST(Firewall, ATunnelledNamespaceForwardsByTheTunnelOnly) {
           EXPECT_THAT(link->names[0], testing::AnyOf(tunnel, spec.id.name)) << rule.comment;
         }
       EXPECT_NE(find<Interface>(rule), nullptr) << rule.comment;
+    }
+  }
+}
+
+// RFC 3927, section 2.6.2; RFC 6890. Not even by a flow that connection tracking knows, where one
+// can come to be: an ICMP error of a flow comes from whom it likes.
+TEST(Firewall, WhatNoRouterForwardsIsForwardedNeitherToNorFrom) {
+  using State = test::EvalPacket::State;
+  for (const auto& spec : {samples::universe(), samples::universeStatic(), samples::galaxyDirect(),
+                           samples::galaxyOpenVpn(), samples::galaxyWireGuard()}) {
+    SCOPED_TRACE(spec.id.name);
+    const test::RulesetEval rules(lanRuleset(spec));
+    std::string uplink = spec.kind == Kind::universe ? "ens1" : "uplink";
+    if (std::holds_alternative<OpenVpnEgress>(spec.egress)) uplink = "tun0";
+    if (std::holds_alternative<WireGuardEgress>(spec.egress)) uplink = "wg0";
+    const Ipv4 client{spec.lan.address.network().value + 9};
+    const auto out = [&](const char* to, State state) {
+      test::EvalPacket packet;
+      packet.in = spec.id.name;
+      packet.out = uplink;
+      packet.source = client;
+      packet.destination = samples::ip(to);
+      packet.destinationPort = 80;
+      packet.state = state;
+      return rules.passes(Hook::forward, packet);
+    };
+    const auto in = [&](const char* from) {
+      test::EvalPacket packet;
+      packet.in = uplink;
+      packet.out = spec.id.name;
+      packet.source = samples::ip(from);
+      packet.destination = client;
+      packet.protocol = 1;
+      packet.icmpType = 3;
+      packet.state = State::related;
+      return rules.passes(Hook::prerouting, packet) && rules.passes(Hook::forward, packet);
+    };
+    for (const char* never :
+         {"0.0.0.9", "127.0.0.2", "169.254.0.1", "169.254.255.254", "192.0.0.16", "192.0.0.171",
+          "224.0.0.5", "240.0.0.1", "255.255.255.255"}) {
+      SCOPED_TRACE(never);
+      EXPECT_FALSE(out(never, State::fresh));
+      EXPECT_FALSE(out(never, State::invalid));
+      EXPECT_EQ(in(never), std::string(never).starts_with("192.0.0.")) << "RFC 7600";
+    }
+    for (const char* other :
+         {"192.0.0.1", "192.0.0.9", "192.0.1.1", "169.253.0.1", "198.51.100.1"}) {
+      SCOPED_TRACE(other);
+      EXPECT_TRUE(out(other, State::fresh)) << "the control";
+      EXPECT_TRUE(in(other)) << "the control";
     }
   }
 }

@@ -47,6 +47,20 @@ TEST(WireGuardProfile, ReadsEverything) {
   EXPECT_TRUE(result->warnings.empty());
 }
 
+// No router forwards it (RFC 3927); in the tunnel it is the provider's business.
+TEST(WireGuardProfile, LinkLocalIsFineInTheTunnelAndNoServerOutside) {
+  std::string text = with("10.64.0.2/32", "169.254.7.2/32");
+  text.replace(text.find("10.64.0.1"), std::string("10.64.0.1").size(), "169.254.7.1");
+  const auto result = read(text);
+  ASSERT_TRUE(result) << toText(result.error());
+  EXPECT_EQ(toString(result->egress.address), "169.254.7.2/32");
+  EXPECT_EQ(result->egress.dns, std::vector<Ipv4>{parseIpv4("169.254.7.1").value()});
+  EXPECT_EQ(firstError(with("198.51.100.7:", "169.254.7.7:")),
+            "'169.254.7.7' is link-local: no router forwards it (RFC 3927)");
+  EXPECT_EQ(firstError(with("DNS = 10.64.0.1", "DNS = 127.0.0.1")),
+            "'127.0.0.1' is no host's address");
+}
+
 TEST(WireGuardProfile, RefusesWhatRunsProgramsOrChangesTheHost) {
   for (const char* key :
        {"PostUp", "PreUp", "PostDown", "PreDown", "postup", "Table", "SaveConfig", "FwMark"}) {
