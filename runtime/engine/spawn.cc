@@ -4,7 +4,6 @@
 
 #include "routers/plan/plan.h"
 #include "routers/spec/spec_json.h"
-#include "runtime/control/client.h"
 #include "runtime/engine/file_journal.h"
 #include "runtime/engine/kernel_world.h"
 #include "runtime/engine/operations.h"
@@ -12,6 +11,7 @@
 #include "runtime/engine/programs.h"
 #include "runtime/engine/remake.h"
 #include "runtime/engine/router_store.h"
+#include "runtime/engine/succession.h"
 #include "runtime/engine/supervisor_process.h"
 #include "sandbox/base/file.h"
 
@@ -149,10 +149,8 @@ class Spawner {
 
   Status awaitReady(SpawnedRouter& router) {
     if (!options_.wait) return {};
-    auto client = ControlClient::connect(RouterPaths(router.id).control);
-    if (!client) return wrap(std::move(client).error(), "router '{}'", router.id.name);
-    auto state = waitForPhase(*client, RouterPhase::ready, deadline_,
-                              [&](const Event& event) { relay(router.id, event); });
+    auto state = awaitPhase(router.id, RouterPhase::ready, deadline_,
+                            [&](const Event& event) { relay(router.id, event); });
     if (!state) return wrap(std::move(state).error(), "router '{}'", router.id.name);
     if (state->phase == RouterPhase::failed)
       return error(

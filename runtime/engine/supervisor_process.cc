@@ -10,6 +10,7 @@
 #include "runtime/control/client.h"
 #include "runtime/control/paths.h"
 #include "runtime/engine/incarnation.h"
+#include "runtime/engine/succession.h"
 #include "sandbox/base/strings.h"
 #include "sandbox/process/process.h"
 
@@ -79,11 +80,7 @@ Status announceReservations(const RouterId& router) {
 
 Status applyReservations(const RouterId& router) {
   Status applied = askToApply(router);
-  // Gone before we spoke to it, or while.
-  const auto away = [](int err) {
-    return err == ENOENT || err == ECONNREFUSED || err == ECONNRESET;
-  };
-  if (applied || away(applied.error().err)) return {};
+  if (applied || isSupervisorAway(applied.error().err)) return {};
   return wrap(std::move(applied).error(), "tell the DHCP server of {}", router.text());
 }
 
