@@ -10,9 +10,9 @@
 #include "netns/addr/address.h"
 #include "netns/link/link.h"
 #include "netns/namespace/netns.h"
-#include "netns/nic/nic.h"
 #include "netns/route/route.h"
 #include "routers/kinds/desired.h"
+#include "runtime/engine/nic_note.h"
 #include "runtime/engine/port_owners.h"
 #include "sandbox/base/file.h"
 #include "sandbox/process/process.h"
@@ -42,16 +42,6 @@ Route toRoute(const RouteResource& r) {
   route.table = r.table;
   route.type = r.local ? RouteType::local : RouteType::unicast;
   return route;
-}
-
-NicNote noteOf(const NicResource& r) {
-  NicNote note;
-  note.name = r.hostName;
-  note.mac = r.hostMac;
-  note.mtu = r.hostMtu;
-  note.up = r.hostUp;
-  if (r.permanentMac != Mac{}) note.permanentMac = r.permanentMac;
-  return note;
 }
 
 constexpr std::chrono::seconds kNicHomecoming{1};
@@ -330,7 +320,7 @@ Status KernelWorld::removeFrom(const VethResource& r) {
 Status KernelWorld::createIn(const NicResource& r) {
   ORRERY_TRY_ASSIGN(Place * host, place(""));
   ORRERY_TRY_ASSIGN(Place * router, place(r.netns));
-  return takeNic(host->rtnl, router->rtnl, noteOf(r), NicWear{r.name, r.mac});
+  return takeNic(host->rtnl, router->rtnl, nicNoteOf(r), NicWear{r.name, r.mac});
 }
 Status KernelWorld::removeFrom(const NicResource& r) {
   ORRERY_TRY_ASSIGN(Place * host, place(""));
@@ -340,8 +330,8 @@ Status KernelWorld::removeFrom(const NicResource& r) {
   ORRERY_TRY_ASSIGN(RtnlMonitor arrivals, RtnlMonitor::openForLinks(host->netns));
   const auto deadline = std::chrono::steady_clock::now() + kNicHomecoming;
   for (;;) {
-    Status given = giveBackNic(host->rtnl, router == nullptr ? nullptr : &router->rtnl, noteOf(r),
-                               NicWear{r.name, r.mac});
+    Status given = giveBackNic(host->rtnl, router == nullptr ? nullptr : &router->rtnl,
+                               nicNoteOf(r), NicWear{r.name, r.mac});
     if (given || given.error().err != ENODEV) return given;
     if (router != nullptr) return {};
     ORRERY_TRY_ASSIGN(const bool told, arrivals.await(deadline));

@@ -10,10 +10,12 @@
 #include <utility>
 
 #include "netns/addr/address.h"
+#include "netns/link/link.h"
 #include "netns/namespace/netns.h"
 #include "netns/route/route.h"
 #include "routers/egress/tunnel_facts.h"
 #include "runtime/supervisor/egress_drivers.h"
+#include "runtime/supervisor/nic_return.h"
 #include "sandbox/base/file.h"
 
 namespace orrery {
@@ -34,6 +36,8 @@ class NicEgress : public Egress, public ServiceOwner {
     rtnl_.emplace(std::move(rtnl));
     ORRERY_TRY(watch_.start(host_.surroundings().base, netns, nicName(),
                             [this](const LinkWatch::Link& link) { linkChanged(link); }));
+    // A predecessor may have ended between taking the NIC up again and what follows.
+    if (!away_) ORRERY_TRY(putInPlace());
     if (uplink_.fixed) {
       host_.setWayOut(uplink_.fixed->address);
       host_.setResolvers(uplink_.fixed->dns);
@@ -87,6 +91,38 @@ class NicEgress : public Egress, public ServiceOwner {
                   : link.present ? "no carrier: is the cable in?"
                                  : "the NIC is gone");
     if (carrier && !had && udhcpc_) (void)udhcpc_->signal(SIGUSR1);  // another network, maybe
+    if (link.present == away_) link.present ? cameBack() : wentAway();
+  }
+
+  // What hung on it has gone along: address, route, the interface that udhcpc has looked up.
+  void wentAway() {
+    away_ = true;
+    lease_.reset();
+    if (!uplink_.fixed) {
+      host_.setWayOut(std::nullopt);
+      host_.setRung("address", RungState::pending, "no lease");
+    }
+    Status waits = return_.await(host_.surroundings().base, spec_.id, [this](const Error& why) {
+      host_.setRung("carrier", RungState::failed, "the NIC is back: " + why.message);
+    });
+    if (!waits)
+      host_.note(Severity::error, "", "nic-not-awaited", {{"why", waits.error().message}});
+  }
+
+  void cameBack() {
+    away_ = false;
+    return_.stop();
+    host_.note(Severity::info, "", "nic-returned", {{"link", nicName().str()}});
+    if (Status dressed = putInPlace(); !dressed)
+      host_.setRung("address", RungState::failed, dressed.error().message);
+    if (udhcpc_) udhcpc_->restart();
+  }
+
+  Status putInPlace() {
+    if (uplink_.fixed) ORRERY_TRY(keepOnlyAddress(*rtnl_, nicName(), uplink_.fixed->address));
+    ORRERY_TRY(setLinkUp(*rtnl_, nicName()));
+    if (!uplink_.fixed) return {};
+    return replaceRoute(*rtnl_, defaultRoute(uplink_.fixed->gateway));
   }
 
   void readLease() {
@@ -186,6 +222,7 @@ class NicEgress : public Egress, public ServiceOwner {
   const NicUplink& uplink_;
   std::optional<Rtnl> rtnl_;
   LinkWatch watch_;
+  NicReturn return_;
   std::unique_ptr<ServiceRunner> udhcpc_;
   UniqueFd leasePipe_;
   ReadWatch leaseWatch_;
@@ -193,6 +230,7 @@ class NicEgress : public Egress, public ServiceOwner {
   std::optional<Lease> lease_;
   bool startedAnew_ = false;  // udhcpc, and it has not said anything yet
   bool carrier_ = false;
+  bool away_ = false;  // the NIC, from the router's namespace
 };
 
 // --- by a router upstream ------------------------------------------------------------------------

@@ -4,6 +4,7 @@ links, addresses, routes or sysctls: every command runs in a lab namespace.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from pathlib import Path
 
@@ -100,7 +101,8 @@ def plug_in(nic: Nic) -> None:
             f"link set {nic.wire} master {nic.lan} up",
         ],
     )
-    linux.write_sysctls(plan.HOST, {f"ipv6/conf/{nic.name}/disable_ipv6": "1"})
+    with contextlib.suppress(FileNotFoundError):  # taken already, by a universe that has waited for it
+        linux.write_sysctls(plan.HOST, {f"ipv6/conf/{nic.name}/disable_ipv6": "1"})
 
 
 def wire_is_there(nic: Nic) -> bool:
