@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -97,6 +98,13 @@ class Host:
 
     def spawn_universe(self, n: int = 0) -> float:
         return self.routerctl("spawn", self.define(f"universe-{n}", _UNIVERSE.format(n=n)))
+
+    def links(self) -> set[str]:
+        """The host's, and the ports of its universe."""
+        names: set[str] = set()
+        for netns in (HOST, "bench0.universe0"):
+            names |= {f"{netns}/{name}" for _, name in linux.in_netns(netns, socket.if_nameindex)}
+        return names
 
     def start(self, argv: Sequence[str], netns: Optional[str] = None, **more: Any) -> subprocess.Popen[str]:
         """A program that the caller kills and waits for; it ends with this process at the latest."""

@@ -12,6 +12,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from lab import linux
+
 from .host import Host, run_timed
 from .report import Report, Target, median, spread
 from .settings import Settings
@@ -104,18 +106,26 @@ def run(settings: Settings) -> Report:
         host.spawn_universe()
         crun = Crun(host)
         same = host.define("same", _GALAXY.format(n=0))
+        before = host.links()
+
+        def settle() -> None:
+            """What was removed is cleared away by the kernel later, with locks that the next one needs."""
+            linux.wait_until("the last router's links to go", lambda: host.links() == before, every=0.002)
+
         for turn in range(rounds + 2):
-            # A new name each time, as crun's veth has one: the port of the last router is cleared away
-            # by the kernel some time after destroy has returned. Who takes its name waits for that.
+            # A new name each time, as crun's veth has one: who takes the last one's waits for it.
             definition = host.define("galaxy", _GALAXY.format(n=turn + 1))
             ours_up = host.routerctl("spawn", definition)
             ours_down = host.routerctl("destroy", f"galaxy{turn + 1}")
+            settle()
             host.routerctl("spawn", same)
             host.routerctl("destroy", "galaxy0")
             again = host.routerctl("spawn", same)
             host.routerctl("destroy", "galaxy0")
+            settle()
             crun_up, crun_up_own = crun.up(turn)
             crun_down, crun_down_own = crun.down()
+            settle()
             floor = run_timed(["/usr/bin/true"], host.log)
             version = host.routerctl("version")
             if turn < 2:

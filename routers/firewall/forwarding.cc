@@ -126,6 +126,11 @@ Chain forward(const RouterSpec& spec, const Sides& s) {
   rules.push_back(accept("outbound", {from({s.subnet}), out(s.uplink), established()}));
   rules.push_back(
       accept("answers", {notFrom({s.subnet}), out(s.lan), CtState{.established = true}}));
+  // A flow that nobody answers is "new" for ever: what was translated has begun before. Here it is
+  // the stream of datagrams that must not meet all that follows; below, what else was asked again.
+  const CtStatus begun{.snat = true, .dnat = false};
+  rules.push_back(
+      accept("unanswered", {from({s.subnet}), out(s.uplink), l4({protocol::kUdp}), begun}));
   // No flow begins to there, so what is established needs no look; an error may come from anybody.
   // (What nobody can have as a source the guard has dropped.)
   rules.push_back(drop("never-forwarded", {in(s.uplink), from({kLinkLocal})}));
@@ -141,9 +146,7 @@ Chain forward(const RouterSpec& spec, const Sides& s) {
     rules.push_back(reject("dns-elsewhere", {in(s.lan), l4({protocol::kTcp, protocol::kUdp}),
                                              toPorts({kDnsPort, kDnsOverTlsPort})}));
   rules.push_back(reset("lost-flow", {in(s.lan), out(s.uplink), tcp(), notBeginning()}));
-  // A flow that nobody answers is "new" for ever: what was translated has begun before.
-  rules.push_back(
-      accept("unanswered", {in(s.lan), out(s.uplink), CtStatus{.snat = true, .dnat = false}}));
+  rules.push_back(accept("unanswered", {in(s.lan), out(s.uplink), begun}));
   for (Rule& rule : flowLimits(spec)) rules.push_back(std::move(rule));
   rules.push_back(accept("new-outbound", {in(s.lan), out(s.uplink), CtState{.fresh = true}}));
   if (spec.lan.clientsTalk)
