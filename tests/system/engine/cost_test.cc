@@ -123,7 +123,10 @@ TEST_F(Cost, IsBoundedAndDoesNotGrow) {
   for (const char* name : kDear) {
     const int read = std::string(name) == "openat" ? more : 0;
     EXPECT_LE(spawns_.back().of(name), spawn.of(name) + read) << name;
-    EXPECT_LE(destroys_.back().of(name), destroy.of(name)) << name;
+    // Supervisor and keeper are looked for twice, and whoever has ended by then has no
+    // /proc/PID/stat.
+    const int late = std::string(name) == "openat" ? 2 : 0;
+    EXPECT_LE(destroys_.back().of(name), destroy.of(name) + late) << name;
   }
   EXPECT_LE(destroys_.back().all(), destroy.all() + 12) << "directories have more to list";
 }
