@@ -58,7 +58,9 @@ Status addAddress(Rtnl& rtnl, const IfName& interface, const Prefix4& address,
       fmt::format("add address {} to '{}'", toString(address), interface.str());
   const Result<int> index = rtnl.indexOf(interface);
   if (!index) return wrap(index.error(), "{}", label);
-  NlMessage message(label, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, headerFor(*index, address));
+  ifaddrmsg head = headerFor(*index, address);
+  head.ifa_scope = options.scope;
+  NlMessage message(label, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, head);
   message.putIpv4(IFA_LOCAL, address.address)
       .putIpv4(IFA_ADDRESS, options.peer.value_or(address.address));
   // /31 and /32 have no broadcast address (RFC 3021).

@@ -21,6 +21,9 @@ Result<Address> parseAddress(Bytes payload);  // of an RTM_NEWADDR of AF_INET; e
 struct AddressOptions {
   bool noPrefixRoute = false;  // IFA_F_NOPREFIXROUTE: the kernel adds no subnet route
   std::optional<Ipv4> peer{};  // point-to-point
+  // RT_SCOPE_LINK: on another link the kernel takes it for no packet's source, not even where that
+  // one has no address (inet_select_addr(), net/ipv4/devinet.c; masquerade asks it).
+  std::uint8_t scope = 0;
 };
 // Err EEXIST if the interface has it, ENODEV if there is no such interface.
 Status addAddress(Rtnl& rtnl, const IfName& interface, const Prefix4& address,

@@ -6,7 +6,9 @@
 namespace orrery {
 namespace {
 
-IfName fixedName(const char* name) { return IfName::parse(name).value(); }
+IfName fixedName(const char* name) {
+  return IfName::parse(name).value();
+}
 
 bool isProxied(const RouterSpec& spec) {
   return std::holds_alternative<TorEgress>(spec.egress) ||
@@ -39,12 +41,13 @@ class Builder {
       add(LinkUpResource{spec_.id.egressText(), fixedName("lo")});
     }
     add(NetnsResource{lan()});
-    add(SysctlsResource{lan(), isProxied(spec_) ? endpointSysctls(at_.kernel)
-                                                : forwardingSysctls(at_.kernel)});
+    add(SysctlsResource{
+        lan(), isProxied(spec_) ? endpointSysctls(at_.kernel) : forwardingSysctls(at_.kernel)});
     add(RulesetResource{lan(), lanRuleset(spec_), !spec_.clientLimits.given});
     add(LinkUpResource{lan(), fixedName("lo")});
     // What no other route takes goes to a link that leads nowhere, by way of the rules that refuse
-    // it. Without a route at all the kernel's answer would be an ICMP error, which ends no connection.
+    // it. Without a route at all the kernel's answer would be an ICMP error, which ends no
+    // connection.
     if (!isProxied(spec_))
       add(RouteResource{lan(), Prefix4{Ipv4{0}, 0}, std::nullopt, fixedName("lo"), kLastTable,
                         false});
@@ -62,7 +65,9 @@ class Builder {
 
   void lanSide() {
     add(BridgeResource{lan(), bridgeName(spec_), spec_.lan.mac, spec_.lan.mtu});
-    add(AddressResource{lan(), bridgeName(spec_), spec_.lan.address});
+    // Nothing that leaves by the uplink may ever bear it, also while that has no address (a lease
+    // that changes): masquerade would take any other one of the namespace.
+    add(AddressResource{lan(), bridgeName(spec_), spec_.lan.address, true});
     add(LinkUpResource{lan(), bridgeName(spec_)});
     if (!isProxied(spec_)) return;
     add(MarkRuleResource{lan(), kProxyMark, kTproxyTable});
@@ -93,12 +98,11 @@ class Builder {
     const RouterSpec& above = *at_.uplink;
     const std::string inner = uplinkNetns(spec_);
     const Mac mac = uplinkMac(spec_, *at_.uplinkAddress);
-    add(FileResource{
-        reservationDirectory(above.id) + "/" + toString(*at_.uplinkAddress), 0644,
-        fmt::format("{},{}\n", toString(mac), toString(*at_.uplinkAddress))});
+    add(FileResource{reservationDirectory(above.id) + "/" + toString(*at_.uplinkAddress), 0644,
+                     fmt::format("{},{}\n", toString(mac), toString(*at_.uplinkAddress))});
     add(VethResource{inner, uplinkName(), mac, above.lan.mtu, above.id.text(),
-                     fixedName(spec_.id.name.c_str()), bridgeName(above),
-                     !above.lan.clientsTalk, *at_.uplinkAddress});
+                     fixedName(spec_.id.name.c_str()), bridgeName(above), !above.lan.clientsTalk,
+                     *at_.uplinkAddress});
     add(AddressResource{inner, uplinkName(),
                         Prefix4{*at_.uplinkAddress, above.lan.address.length}});
     add(LinkUpResource{inner, uplinkName()});
@@ -113,9 +117,15 @@ class Builder {
 
 }  // namespace
 
-IfName nicName() { return fixedName("ens1"); }
-IfName uplinkName() { return fixedName("uplink"); }
-IfName bridgeName(const RouterSpec& spec) { return fixedName(spec.id.name.c_str()); }
+IfName nicName() {
+  return fixedName("ens1");
+}
+IfName uplinkName() {
+  return fixedName("uplink");
+}
+IfName bridgeName(const RouterSpec& spec) {
+  return fixedName(spec.id.name.c_str());
+}
 
 std::optional<IfName> tunnelName(const RouterSpec& spec) {
   if (std::holds_alternative<OpenVpnEgress>(spec.egress)) return fixedName("tun0");
@@ -147,7 +157,9 @@ std::string reservationDirectory(const RouterId& router) {
   return runDirectory(router) + "/dnsmasq/hosts.d";
 }
 
-std::string idSlotPath(std::uint32_t slot) { return fmt::format("/run/orrery/ids/{}", slot); }
+std::string idSlotPath(std::uint32_t slot) {
+  return fmt::format("/run/orrery/ids/{}", slot);
+}
 
 std::vector<Resource> desiredState(const RouterSpec& spec, const Placement& placement) {
   return Builder(spec, placement).build();

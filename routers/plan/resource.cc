@@ -87,8 +87,8 @@ struct TextOf {
     return fmt::format("link {} in {} up", r.name.str(), place(r.netns));
   }
   std::string operator()(const AddressResource& r) const {
-    return fmt::format("address {} on {} in {}", toString(r.address), r.interface.str(),
-                       place(r.netns));
+    return fmt::format("address {}{} on {} in {}", toString(r.address),
+                       r.ofLink ? " of scope link" : "", r.interface.str(), place(r.netns));
   }
   std::string operator()(const RouteResource& r) const {
     std::string text = fmt::format("{}route {}", r.local ? "local " : "", toString(r.destination));

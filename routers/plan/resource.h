@@ -85,6 +85,7 @@ struct AddressResource {
   std::string netns;
   IfName interface;
   Prefix4 address;
+  bool ofLink = false;  // scope link: never the source of what leaves by another one
   friend bool operator==(const AddressResource&, const AddressResource&) = default;
 };
 struct RouteResource {

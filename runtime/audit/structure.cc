@@ -1,5 +1,7 @@
 #include "runtime/audit/structure.h"
 
+#include <linux/rtnetlink.h>
+
 #include <algorithm>
 
 #include "routers/kinds/desired.h"
@@ -62,7 +64,8 @@ class ModelMaker {
     if (auto* model = at(r.netns)) model->links.push_back({.name = r.name.str(), .mac = r.mac});
   }
   void take(const AddressResource& r) {
-    if (auto* model = at(r.netns)) model->addresses.push_back({r.interface.str(), r.address});
+    if (auto* model = at(r.netns))
+      model->addresses.push_back({r.interface.str(), r.address, r.ofLink});
   }
   void take(const RouteResource& r) {
     if (auto* model = at(r.netns))
@@ -165,13 +168,16 @@ class Comparison {
   void addresses() {
     for (const Address& address : seen_.snapshot.addresses) {
       const std::string link = linkName(address.index);
-      const bool known = std::any_of(
-          model_.addresses.begin(), model_.addresses.end(), [&](const ModelAddress& model) {
-            return model.link == link && (!model.address || *model.address == address.address);
-          });
-      if (!known)
+      const auto known = std::ranges::find_if(model_.addresses, [&](const ModelAddress& model) {
+        return model.link == link && (!model.address || *model.address == address.address);
+      });
+      if (known == model_.addresses.end())
         say(fmt::format("address {} on '{}' is no part of the router", toString(address.address),
                         link));
+      else if (known->ofLink && address.scope < RT_SCOPE_LINK)
+        say(fmt::format(
+            "address {} on '{}' is not of scope link: what leaves by another link may bear it",
+            toString(address.address), link));
     }
   }
 

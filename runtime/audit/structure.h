@@ -34,6 +34,7 @@ struct ModelLink {
 struct ModelAddress {
   std::string link;
   std::optional<Prefix4> address;  // none: one, whichever (a lease, a pushed address)
+  bool ofLink = false;             // AddressResource::ofLink
   friend bool operator==(const ModelAddress&, const ModelAddress&) = default;
 };
 

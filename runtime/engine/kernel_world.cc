@@ -1,6 +1,7 @@
 #include "runtime/engine/kernel_world.h"
 
 #include <fcntl.h>
+#include <linux/rtnetlink.h>
 #include <signal.h>
 #include <sys/stat.h>
 
@@ -354,7 +355,9 @@ Status KernelWorld::removeFrom(const LinkUpResource& r) {
 
 Status KernelWorld::createIn(const AddressResource& r) {
   ORRERY_TRY_ASSIGN(Place * at, place(r.netns));
-  return addAddress(at->rtnl, r.interface, r.address);
+  AddressOptions options;
+  if (r.ofLink) options.scope = RT_SCOPE_LINK;
+  return addAddress(at->rtnl, r.interface, r.address, options);
 }
 Status KernelWorld::removeFrom(const AddressResource& r) {
   ORRERY_TRY_ASSIGN(Place * at, placeIfAny(r.netns));

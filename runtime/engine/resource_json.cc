@@ -54,10 +54,12 @@ struct ToJson {
     return Json::object({{"kind", "up"}, {"netns", r.netns}, {"name", r.name.str()}});
   }
   Json operator()(const AddressResource& r) const {
-    return Json::object({{"kind", "address"},
-                         {"netns", r.netns},
-                         {"interface", r.interface.str()},
-                         {"address", toString(r.address)}});
+    Json json = Json::object({{"kind", "address"},
+                              {"netns", r.netns},
+                              {"interface", r.interface.str()},
+                              {"address", toString(r.address)}});
+    if (r.ofLink) json.set("ofLink", true);
+    return json;
   }
   Json operator()(const RouteResource& r) const {
     Json json = Json::object({{"kind", "route"},
@@ -161,7 +163,7 @@ Result<Resource> upFrom(const Json& json) {
 Result<Resource> addressFrom(const Json& json) {
   ORRERY_TRY_ASSIGN(const IfName interface, nameIn(json, "interface"));
   ORRERY_TRY_ASSIGN(const Prefix4 address, parsePrefix4(json.text("address")));
-  return Resource{AddressResource{json.text("netns"), interface, address}};
+  return Resource{AddressResource{json.text("netns"), interface, address, json.boolean("ofLink")}};
 }
 
 Resource cgroupFrom(const Json& json) {

@@ -172,12 +172,10 @@ class NicEgress : public Egress, public ServiceOwner {
     }
     if (!lease_ || lease_->address != lease.address || lease_->gateway != lease.gateway) {
       if (lease_) dropLease();
-      // Before the address goes: the kernel forgets what was masqueraded behind it by itself, and
-      // nobody would be told.
       ORRERY_TRY_ASSIGN(const auto present, listAddresses(*rtnl_, nicName()));
       if (std::ranges::any_of(present,
                               [&](const Address& a) { return a.address != lease.address; }))
-        host_.cutFlows("another address");
+        ORRERY_TRY(closeWayOut("another address"));
       ORRERY_TRY(keepOnlyAddress(*rtnl_, nicName(), lease.address));
       lease_ = lease;
       if (lease.gateway) ORRERY_TRY(replaceRoute(*rtnl_, defaultRoute(*lease.gateway)));
@@ -192,8 +190,20 @@ class NicEgress : public Egress, public ServiceOwner {
     return {};
   }
 
+  // Before the address goes: while there is a route flows begin, and have no source then. What was
+  // masqueraded behind the address the kernel forgets with it by itself, and nobody would be told.
+  Status closeWayOut(const std::string& why) {
+    Route byNic;
+    byNic.destination = Prefix4{Ipv4{0}, 0};
+    byNic.interface = nicName();
+    Status closed = deleteRoute(*rtnl_, byNic);
+    host_.cutFlows(why);
+    return closed;
+  }
+
   void dropLease() {
-    host_.cutFlows("the lease is lost");
+    if (Status closed = closeWayOut("the lease is lost"); !closed)
+      host_.note(Severity::error, "", "way-out-not-shut", {{"why", closed.error().message}});
     if (Status gone = keepOnlyAddress(*rtnl_, nicName(), std::nullopt); !gone)
       host_.note(Severity::warning, "udhcpc", "address-stays", {{"why", gone.error().message}});
     if (!lease_) return;

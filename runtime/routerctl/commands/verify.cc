@@ -41,12 +41,19 @@ Result<std::vector<PortOwner>> clientPorts(const RouterId& id, const std::string
 }
 
 // What were sent before that would get nowhere, and prove nothing.
-Status awaitPort(const RouterId& id, const std::string& root, const IfName& port) {
+Status awaitWire(const RouterId& id, const std::string& root, const NetnsFd& client,
+                 const Attachment& attachment) {
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
   ORRERY_TRY_ASSIGN(const NetnsFd netns, openNetns(RouterPaths(id, root).lanNetns));
   ORRERY_TRY_ASSIGN(Rtnl lan, Rtnl::open(netns));
-  Status forwards = awaitForwarding(lan, port, std::chrono::steady_clock::now() + kPatience);
-  if (forwards) return {};
-  return wrap(std::move(forwards).error(), "cannot say: the throw-away client is not let in");
+  ORRERY_TRY_ASSIGN(Rtnl inside, Rtnl::open(client));
+  ORRERY_TRY_ASSIGN(const IfName bridge, IfName::parse(id.name));
+  Status passes = awaitForwarding(lan, attachment.port, deadline);
+  // It may have had no port, and so no carrier, before this one.
+  if (passes) passes = awaitRunning(lan, bridge, deadline);
+  if (passes) passes = awaitRunning(inside, attachment.interface, deadline);
+  if (passes) return {};
+  return wrap(std::move(passes).error(), "cannot say: the throw-away client is not let in");
 }
 
 // The client that tries. Its namespace goes with the descriptor, its port before.
@@ -124,7 +131,7 @@ Result<ProbeResult> probe(const LiveRouter& router, const std::string& root,
   ORRERY_TRY_ASSIGN(AuditorProcess auditor,
                     AuditorProcess::start(std::move(watches), session, auditorHome(router)));
   ORRERY_TRY_ASSIGN(const ProbeClient client, ProbeClient::attach(router.spec, root));
-  ORRERY_TRY(awaitPort(router.spec.id, root, client.attachment().port));
+  ORRERY_TRY(awaitWire(router.spec.id, root, client.netns(), client.attachment()));
   ProbeResult result;
   result.probes =
       probesFor(probeGround(router, client.attachment().mac, client.attachment().address), session);

@@ -142,9 +142,9 @@ Client::Client(test::Place& router, const RouterSpec& spec, PortOwner who) : own
   peer.up = true;
   peer.rtnl = &place.rtnl;
   test::must(createVeth(router.rtnl, port, peer, 1500));
-  test::must(
-      awaitForwarding(router.rtnl, owner.port,
-                      std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatience)));
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatience);
+  test::must(awaitForwarding(router.rtnl, owner.port, deadline));
+  test::must(awaitRunning(place.rtnl, peer.name, deadline));
 }
 
 Lan::Lan(bool clientsTalk, std::vector<FilterSpec> filters)

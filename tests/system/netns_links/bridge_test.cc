@@ -2,6 +2,9 @@
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 
+#include <chrono>
+
+#include "netns/link/port_state.h"
 #include "netns/neigh/neigh.h"
 #include "tests/system/netns_fixture.h"
 
@@ -38,6 +41,30 @@ TEST(Bridge, ForwardsAtOnceAndNothingSpecial) {
   const Status again = createBridge(a.rtnl, ifName("br0"), mac("00:00:10:00:00:02"), 1450);
   EXPECT_EQ(again.error().err, EEXIST);
   EXPECT_EQ(again.error().message, "make bridge 'br0': File exists");
+}
+
+// Routes by it are ignored until then: whoever sends by its first port must wait for it.
+TEST(Bridge, RunsFromItsFirstPortOn) {
+  Place router, client;
+  const IfName bridge = ifName("br0");
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+  RtnlMonitor monitor = must(RtnlMonitor::openForLinks(router.netns));
+  must(createBridge(router.rtnl, bridge, mac("00:00:10:00:00:01"), 1500, true));
+  EXPECT_FALSE(must(isRunning(router.rtnl, ifName("nobody"))));
+  while (must(isRunning(router.rtnl, bridge))) {  // the kernel has not yet looked at it
+    ASSERT_TRUE(must(monitor.await(deadline)));
+    must(monitor.read());
+  }
+  must(createVeth(
+      router.rtnl,
+      {.name = ifName("p0"), .mac = mac("02:00:00:00:00:01"), .bridge = bridge, .up = true},
+      {.name = ifName("p1"),
+       .mac = mac("02:00:00:00:00:02"),
+       .netns = &client.netns,
+       .up = true,
+       .rtnl = &client.rtnl},
+      1500));
+  must(awaitRunning(router.rtnl, bridge, deadline));
 }
 
 TEST(Bridge, PortSettingsNeedAPort) {

@@ -216,6 +216,9 @@ TEST(Ports, ForwardingIsAwaitedByTheKernelsWord) {
   must(awaitForwarding(router.rtnl, ifName("v0"), steady_clock::now() + std::chrono::seconds(30)));
   cable.join();
   EXPECT_TRUE(must(isForwarding(router.rtnl, ifName("v0"))));
+  must(awaitRunning(client.rtnl, ifName("eth0"), steady_clock::now() + std::chrono::seconds(30)));
+  must(setLinkDown(client.rtnl, ifName("eth0")));
+  EXPECT_EQ(awaitRunning(client.rtnl, ifName("eth0"), steady_clock::now()).error().err, ETIMEDOUT);
 }
 
 }  // namespace

@@ -1,12 +1,14 @@
 // Real packets against the rulesets: each claim with its positive control, the same packet getting
 // through once the rule is out of the way.
 #include <gtest/gtest.h>
+#include <linux/rtnetlink.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <cerrno>
 
+#include "netns/addr/address.h"
 #include "netns/conntrack/nudge.h"
 #include "netns/link/link.h"
 #include "tests/system/netns_nft/lab.h"
@@ -92,6 +94,37 @@ TEST(Packets, MasqueradeHidesTheClient) {
   EXPECT_EQ(lab::tcpConnect(chain.client, "198.51.100.9", 80, kSoon), 0);
   run(chain.client, "ping -c1 -W2 198.51.100.9");
   run(chain.client, "ping -c1 -W2 10.0.0.1");
+}
+
+// A lease that changes, a tunnel that is moved in: a way out without an address. Masquerade takes
+// that of any other link then, unless it is of scope link, as a router's own on its LAN is.
+TEST(Packets, WithoutAnAddressNothingLeavesByAnothers) {
+  Chain chain = direct();
+  Rtnl wan = Rtnl::open(chain.wan).value();
+  const Mac far = findLink(wan, IfName::parse("eth0").value()).value()->mac;
+  run(chain.router,
+      "ip addr del 198.51.100.2/24 dev ens1 && ip route add default dev ens1 && "
+      "ip neigh add 198.51.100.9 dev ens1 nud permanent lladdr " +
+          toString(far));
+  const UniqueFd server = lab::udpSocket(chain.wan, "198.51.100.9", 7000);
+  const UniqueFd client = lab::udpSocket(chain.client, "10.0.0.9", 6000);
+  lab::udpSend(client, "198.51.100.9", 7000, "control");
+  EXPECT_EQ(lab::udpReceive(server, kSoon), "10.0.0.1 control");
+
+  run(chain.router, "ip addr del 10.0.0.1/24 dev universe0");
+  Rtnl router = Rtnl::open(chain.router).value();
+  AddressOptions ofLink;
+  ofLink.scope = RT_SCOPE_LINK;
+  ASSERT_TRUE(addAddress(router, IfName::parse("universe0").value(),
+                         parsePrefix4("10.0.0.1/24").value(), ofLink));
+  const UniqueFd later = lab::udpSocket(chain.client, "10.0.0.9", 6001);
+  lab::udpSend(later, "198.51.100.9", 7000, "hidden");
+  EXPECT_EQ(lab::udpReceive(server, kNever), "");
+  run(chain.client, "ping -c1 -W2 10.0.0.1");
+  run(chain.router, "ip addr add 198.51.100.2/24 dev ens1");
+  const UniqueFd again = lab::udpSocket(chain.client, "10.0.0.9", 6002);
+  lab::udpSend(again, "198.51.100.9", 7000, "hello");
+  EXPECT_EQ(lab::udpReceive(server, kSoon), "198.51.100.2 hello");
 }
 
 TEST(Packets, TheOutsideReachesNothing) {

@@ -48,7 +48,6 @@ const Fault kFaults[] = {
     {SYS_landlock_create_ruleset, 2, 0, "landlock_create_ruleset"},
     {SYS_landlock_add_rule, kAny, 0, "landlock_add_rule"},
     {SYS_socketpair, kAny, 0, "make a socket pair"},
-    {SYS_fstatfs, kAny, 0, "look at '/proc'"},
     {SYS_clone3, kAny, 0, "make a process in new namespaces"},
     // The child's.
     {SYS_close_range, kAny, 0, "close descriptors"},

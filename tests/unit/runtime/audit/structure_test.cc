@@ -34,7 +34,7 @@ class Structure : public testing::Test {
     port.isolated = true;
     lanSeen_.snapshot.links = {link(1, "lo", ""), bridge(), port, link(8, "tun0", "tun")};
     lanSeen_.snapshot.addresses = {{1, prefix("127.0.0.1/8"), {}, 0, false},
-                                   {2, prefix("10.1.1.254/24"), {}, 0, false},
+                                   {2, prefix("10.1.1.254/24"), {}, 253, false},
                                    {8, prefix("10.8.0.6/24"), {}, 0, false}};
     lanSeen_.snapshot.routes = {
         kernelRoute("10.1.1.0/24", 2, 254), kernelRoute("10.8.0.0/24", 8, 254),
@@ -78,8 +78,8 @@ class Structure : public testing::Test {
   }
   std::vector<std::string> lan() const { return compare(*lan_, lanSeen_); }
 
-  const PortOwner owner_{IfName::parse("c0a010105").value(),
-                         parseMac("00:00:10:01:01:05").value(), ip("10.1.1.5")};
+  const PortOwner owner_{IfName::parse("c0a010105").value(), parseMac("00:00:10:01:01:05").value(),
+                         ip("10.1.1.5")};
   RouterSpec spec_;
   std::vector<NamespaceModel> models_;
   const NamespaceModel* lan_ = nullptr;
@@ -120,6 +120,12 @@ TEST_F(Structure, AnotherMacIsNamed) {
 }
 
 TEST_F(Structure, AnExtraAddressIsNamed) {
+  const auto own =
+      std::ranges::find(lanSeen_.snapshot.addresses, std::uint8_t{253}, &Address::scope);
+  ASSERT_NE(own, lanSeen_.snapshot.addresses.end());
+  own->scope = 0;
+  EXPECT_THAT(lan(), ElementsAre(HasSubstr("is not of scope link")));
+  own->scope = 253;
   lanSeen_.snapshot.addresses.push_back({2, prefix("10.0.0.200/24"), {}, 0, false});
   EXPECT_THAT(lan(), ElementsAre(HasSubstr("address 10.0.0.200/24 on 'galaxy0'")));
 }
