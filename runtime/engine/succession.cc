@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <optional>
 
 #include "runtime/control/paths.h"
 #include "runtime/engine/incarnation.h"
@@ -62,14 +63,19 @@ bool isSupervisorAway(int err) {
 
 Result<RouterState> awaitPhase(const RouterId& router, RouterPhase wanted, Deadline deadline,
                                const std::function<void(const Event&)>& onEvent) {
-  // Before the first try, so that no change falls in between.
-  ORRERY_TRY_ASSIGN(const UniqueFd inotify, watchRunDirectory(router));
+  // Only when it is needed: to close one waits for a grace period of the kernel, some 10 ms.
+  std::optional<UniqueFd> inotify;
   for (;;) {
     auto client = ControlClient::connect(RouterPaths(router).control);
     auto state = client ? waitForPhase(*client, wanted, deadline, onEvent)
                         : tl::unexpected<Error>(std::move(client).error());
     if (state || !isSupervisorAway(state.error().err)) return state;
-    ORRERY_TRY(awaitChange(router, inotify, deadline));
+    if (inotify) {
+      ORRERY_TRY(awaitChange(router, *inotify, deadline));
+      continue;
+    }
+    // Then another try first, so that no change falls in between.
+    ORRERY_TRY_ASSIGN(inotify, watchRunDirectory(router));
   }
 }
 
