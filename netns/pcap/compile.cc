@@ -53,7 +53,7 @@ Result<ExpressionCompiler> ExpressionCompiler::open() {
   auto library = std::make_unique<Library>();
   library->handle = ::dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL);
   if (library->handle == nullptr)
-    return sysError(ENOENT, "filters need libpcap, and '{}' cannot be opened: install it",
+    return sysError(ENOENT, "filters need libpcap, and '{}' cannot be opened: install libpcap0.8",
                     kLibrary);
   if (!library->find("pcap_open_dead", library->openDead) ||
       !library->find("pcap_compile", library->compile) ||
