@@ -12,10 +12,9 @@ namespace {
 
 using lab::counted;
 using lab::grows;
+using lab::kNever;
+using lab::kSoon;
 using lab::run;
-
-constexpr int kSoon = 2000;  // ms: for what must come
-constexpr int kNever = 300;  // ms: for what must not; what drops it is proved by its counter
 
 struct Egress {
   NetnsFd netns = lab::makeNetns();

@@ -9,6 +9,9 @@
 
 namespace orrery::lab {
 
+inline constexpr int kSoon = 2000;  // ms: for what must come
+inline constexpr int kNever = 300;  // ms: for what must not; what drops it is proved by its counter
+
 NetnsFd makeNetns();
 NftSocket nftIn(const NetnsFd& netns);
 

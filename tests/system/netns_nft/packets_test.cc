@@ -19,10 +19,9 @@ namespace {
 
 using lab::counted;
 using lab::grows;
+using lab::kNever;
+using lab::kSoon;
 using lab::run;
-
-constexpr int kSoon = 2000;  // ms: for what must come
-constexpr int kNever = 300;  // ms: for what must not; what drops it is proved by its counter
 
 // Makes the bridge's guard know who is behind a port.
 void admit(NftSocket& nft, const std::string& port, const NetnsFd& client,
