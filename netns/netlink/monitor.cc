@@ -141,8 +141,7 @@ Result<std::vector<RtnlEvent>> RtnlMonitor::read() {
 Result<bool> RtnlMonitor::await(std::chrono::steady_clock::time_point deadline) const {
   for (;;) {
     // Rounded up: a wait that ends early would be one more round.
-    const auto left =
-        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    const auto left = std::chrono::ceil<milliseconds>(deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0) return false;
     pollfd p{socket_.fd(), POLLIN, 0};
     const int ready = ::poll(&p, 1, static_cast<int>(left.count()));
