@@ -167,7 +167,7 @@ struct ClientLimits {
   std::uint32_t arpFrames = 50;             // a second
   std::uint32_t dhcpFrames = 10;            // a second
   std::uint32_t broadcasts = 100;           // frames a second to the other clients (clients_talk)
-  std::uint32_t proxiedConnections = 512;   // at once through tproxy
+  std::uint32_t proxiedConnections = 256;   // at once through tproxy
   std::uint64_t proxiedBuffers = 16u << 20;  // bytes in flight in tproxy
   bool given = false;  // the definition names some: not to be left out where the kernel lacks them
   friend bool operator==(const ClientLimits&, const ClientLimits&) = default;

@@ -128,7 +128,7 @@ dhcp    = { range = ["10.2.2.2", "10.2.2.253"], lease = "9000s" }   # false: cli
 # pids   = 64
 
 # [router.star0.client_limits]       # of each client; beyond them its packets are dropped; 0: no limit
-# proxied_connections = 512          # at once through Tor
+# proxied_connections = 256          # at once through Tor
 # proxied_buffers     = "16M"        # bytes in flight in the proxy
 # dns_queries         = 100          # a second, with bursts of ten seconds' worth
 )toml";

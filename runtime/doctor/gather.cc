@@ -24,6 +24,8 @@ namespace {
 constexpr std::chrono::seconds kPatience{10};        // with a child that tries things
 constexpr std::chrono::seconds kProgramPatience{3};  // with a program that tells its version
 
+constexpr std::size_t kMountinfoLimit = 16 << 20;      // 1000 routers have thousands of mounts
+
 constexpr const char* kSysctls[] = {
     "fs/inotify/max_user_instances",
     "kernel/apparmor_restrict_unprivileged_userns",
@@ -246,7 +248,8 @@ HostFacts gatherHost(const ProgramPaths& programs, const std::string& root) {
   facts.probes.merge(doctor::inChild(doctor::probeNamespaces, facts.root));
   facts.probes.merge(doctor::inChild(doctor::probeNetwork, facts.root));
   facts.landlockAbi = doctor::landlock();
-  facts.cgroups = doctor::cgroupFacts();
+  facts.cgroups = doctor::cgroupFacts(
+      parseCgroupLayout(readFile("/proc/self/mountinfo", kMountinfoLimit).value_or("")));
   facts.run = runFacts(root);
   facts.idConflicts = idConflicts(root);
   facts.programs = programFacts(programs, root);

@@ -107,11 +107,8 @@ int landlock() {
   return landlockAbi();
 }
 
-CgroupFacts cgroupFacts() {
+CgroupFacts cgroupFacts(const CgroupLayout& layout) {
   CgroupFacts facts;
-  const auto mounts = readFile("/proc/self/mountinfo");
-  if (!mounts) return facts;
-  const CgroupLayout layout = parseCgroupLayout(*mounts);
   if (layout.version == CgroupLayout::Version::none) return facts;
   if (layout.version == CgroupLayout::Version::v1) {
     facts.version = CgroupFacts::Version::v1;
@@ -130,8 +127,8 @@ CgroupFacts cgroupFacts() {
   }
   facts.version = CgroupFacts::Version::v2;
   facts.writable = ::access(layout.unified.c_str(), W_OK) == 0;
-  const auto text = readFile(layout.unified + "/cgroup.controllers", 4096);
-  for (const std::string_view name : splitWords(text ? *text : ""))
+  const std::string offered = readFile(layout.unified + "/cgroup.controllers", 4096).value_or("");
+  for (const std::string_view name : splitWords(offered))
     if (name == "memory" || name == "pids" || name == "cpuset" || name == "cpu")
       facts.controllers.emplace_back(name);
   return facts;

@@ -6,6 +6,7 @@
 
 #include "runtime/doctor/facts.h"
 #include "sandbox/base/result.h"
+#include "sandbox/cgroup/cgroup.h"
 
 namespace orrery::doctor {
 
@@ -34,7 +35,7 @@ Status enterUserNamespace();
 // In the caller's process, without effect: gather_kernel.cc.
 Probes probeCalls();
 int landlock();
-CgroupFacts cgroupFacts();
+CgroupFacts cgroupFacts(const CgroupLayout& layout);
 ClockFacts clockFacts(const std::string& root);
 
 }  // namespace orrery::doctor

@@ -110,7 +110,8 @@ Process processOf(const ProcStatus& status) {
   out.filters = status.text("Seccomp_filters");
   out.noNewPrivileges = status.text("NoNewPrivs") == "1";
   out.capabilities = capabilityNames(status.text("CapEff"));
-  out.uid = std::string(splitWords(status.text("Uid") + " ?").front());
+  const std::string uids = status.text("Uid") + " ?";
+  out.uid = std::string(splitWords(uids).front());
   return out;
 }
 

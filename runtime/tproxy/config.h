@@ -3,7 +3,7 @@
 //   {"upstream": {"unix": "/tor/socks"}  or  {"address": "198.18.0.9", "port": 1080,
 //                                             "user": "u", "password": "p"},
 //    "isolation": true, "names": "10.192.0.0/10", "lan": "10.2.2.254/24",
-//    "limits": {"connections": 16384, "per_client": 512, …}}
+//    "limits": {"connections": 16384, "per_client": 256, …}}
 //
 // The supervisor makes it by toJson(), the program reads it by parseConfig(). Unknown keys are
 // errors. Pure.
@@ -45,7 +45,7 @@ using Upstream = std::variant<UnixUpstream, TcpUpstream>;
 
 struct Limits {
   std::uint32_t connections = 16384;    // open at once; more wait in the listen queue
-  std::uint32_t perClient = 512;        // open at once for one client address; more are reset
+  std::uint32_t perClient = 256;        // open at once for one client address; more are reset
   std::uint32_t pipes = 512;            // with bytes in flight; beyond, bytes are copied
   std::uint32_t pipesPerClient = 64;    // of those, for one client address
   std::uint32_t names = 65536;          // remembered names

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <charconv>
+#include <concepts>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -12,6 +13,14 @@ namespace orrery {
 
 std::vector<std::string_view> split(std::string_view text, char separator);
 std::vector<std::string_view> splitWords(std::string_view text);  // any run of blanks
+
+// The parts are views: of a string that ends with the statement (or, in a range-for before C++23,
+// with its first line) they would dangle.
+template <std::same_as<std::string> T>
+void split(T&& text, char separator) = delete;
+template <std::same_as<std::string> T>
+void splitWords(T&& text) = delete;
+
 std::string_view trim(std::string_view text);
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
 

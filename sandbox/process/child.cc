@@ -144,9 +144,6 @@ class Child {
       check(::syscall(SYS_write, plan_.cgroupTasks.data[i], "0", 1UL), ChildStep::cgroup, i);
     if (plan_.waitForCgroup) awaitParent();
     check(::syscall(SYS_unshare, CLONE_NEWCGROUP), ChildStep::cgroupNamespace);
-    // Entered by exec (Linux 6.3; before, by its children only). EINVAL: the kernel has none.
-    if (::syscall(SYS_unshare, CLONE_NEWTIME) < 0 && errno != EINVAL)
-      fail(ChildStep::timeNamespace, errno);
     // Before the user namespace, which denies setgroups.
     check(::syscall(SYS_setgroups, 0UL, nullptr), ChildStep::groups);
     if (!plan_.newUserNamespace) return;
@@ -155,12 +152,38 @@ class Child {
     // count. The bit keeps our powers for the unshare, which resets both.
     prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, ChildStep::userNamespace);
     check(::syscall(SYS_setresuid, -1L, plan_.owner, -1L), ChildStep::userNamespace);
+    const long offsets = openOffsets();
     check(::syscall(SYS_unshare, CLONE_NEWUSER), ChildStep::userNamespace);
     // This file is the new namespace's own (user_namespaces(7)): in it, and in none below it,
     // nobody makes another one, and with it capabilities, even where the filter should fail.
     writeProc("sys/user/max_user_namespaces", "0", 1, ChildStep::noUserNamespaces);
+    if (offsets >= 0) enterTimeNamespace(offsets);
     send(ChildStep::wantsMaps, 0, 0);
     awaitParent();
+  }
+
+  // Of the time namespace to come, which belongs to the user namespace to come: whoever writes them
+  // needs CAP_SYS_TIME there. The kernel asks that of those who opened the file, and the owner of a
+  // user namespace, as seen from its parent, has all powers over it (user_namespaces(7)): that is
+  // who we are right now. Nobody has to have the power over the host's own clock.
+  long openOffsets() noexcept {
+    if (plan_.clocksSize == 0) return -1;
+    const long fd = ::syscall(SYS_openat, plan_.proc, "self/timens_offsets", O_WRONLY | O_CLOEXEC);
+    check(fd, ChildStep::timeNamespace);
+    return fd;
+  }
+
+  // exec enters it too, but only since Linux 6.3.
+  void enterTimeNamespace(long offsets) noexcept {
+    constexpr ChildStep kStep = ChildStep::timeNamespace;
+    check(::syscall(SYS_unshare, CLONE_NEWTIME), kStep);
+    check(::syscall(SYS_write, offsets, plan_.clocks, plan_.clocksSize), kStep);
+    check(::syscall(SYS_close, offsets), kStep);
+    const long made =
+        ::syscall(SYS_openat, plan_.proc, "self/ns/time_for_children", O_RDONLY | O_CLOEXEC);
+    check(made, kStep);
+    check(::syscall(SYS_setns, made, CLONE_NEWTIME), kStep);
+    check(::syscall(SYS_close, made), kStep);
   }
 
   void becomeService() noexcept {

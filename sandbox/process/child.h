@@ -95,7 +95,9 @@ struct ChildPlan {
   PlainSpan<int> cgroupTasks{};  // v1: where it enters its groups itself
   bool waitForCgroup = false;    // else: until the parent has moved it
   bool newUserNamespace = false;
-  std::uint32_t owner = 0;  // of the user namespace: the service's id in ours
+  std::uint32_t owner = 0;       // of the user namespace: the service's id in ours
+  const char* clocks = nullptr;  // what timens_offsets takes; size 0: no time namespace
+  std::size_t clocksSize = 0;
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
   std::uint64_t capabilities = 0;

@@ -18,6 +18,7 @@
 #include "sandbox/caps/capability_set.h"
 #include "sandbox/landlock/landlock.h"
 #include "sandbox/namespaces/id_map.h"
+#include "sandbox/namespaces/clocks.h"
 #include "sandbox/namespaces/procfs.h"
 #include "sandbox/namespaces/root.h"
 #include "sandbox/process/child.h"
@@ -120,6 +121,9 @@ class Preparation {
                       CapabilitySet::fromNumbers(spec.capabilities));
     plan_.owner = owner.uid;
     ORRERY_TRY_ASSIGN(proc_, openProcfs());
+    if (spec.ids) {
+      ORRERY_TRY_ASSIGN(clocks_, newClockOffsets(proc_));
+    }
     ORRERY_TRY_ASSIGN(root_, prepareRoot(spec.root, owner));
     if (request_.landlock) {
       ORRERY_TRY_ASSIGN(landlock_, rulesetFor(root_));
@@ -227,6 +231,8 @@ class Preparation {
     plan_.hostnameSize = spec.hostname.size();
     plan_.limits = {limits_.data(), limits_.size()};
     plan_.newUserNamespace = spec.ids.has_value();
+    plan_.clocks = clocks_.c_str();
+    plan_.clocksSize = clocks_.size();
     plan_.uid = spec.uid;
     plan_.gid = spec.gid;
     plan_.dieWithParent = spec.dieWithParent;
@@ -244,6 +250,7 @@ class Preparation {
   CStrings arguments_;
   CStrings variables_;
   std::string idMap_;
+  std::string clocks_;
   UniqueFd proc_;
   PreparedRoot root_;
   UniqueFd landlock_;

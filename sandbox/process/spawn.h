@@ -8,8 +8,8 @@
 //   child                                             parent
 //   setns(netns) · root, pivot_root, mounts, proc     cgroup.procs (v1; on v2 CLONE_INTO_CGROUP)
 //   chdir · hostname · umask · rlimits · setsid   <──  "go on"
-//   new cgroup and time ns · no groups                 (a user ns in which no more are made)
-//   new user ns                                   ──>  uid_map, setgroups deny, gid_map
+//   new cgroup ns · no groups · new user ns            (a user ns in which no more are made)
+//   new time ns, its clocks set                   ──>  uid_map, setgroups deny, gid_map
 //   ids · securebits · capabilities · keyring     <──  "go on"
 //   no_new_privs · PDEATHSIG · Landlock · fds     ──>  is alive, hence PDEATHSIG is armed in time
 //   seccomp · execve                              <──  "go on" (and takes the listener, if asked)

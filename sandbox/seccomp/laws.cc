@@ -217,7 +217,7 @@ std::vector<std::uint64_t> namespaceFlagsBut(std::uint64_t except) {
 // What holds for the supervisor in place of what is taken away by supervisorPatterns().
 std::vector<Pattern> supervisorsOwnPatterns() {
   constexpr std::uint64_t kMade = CLONE_NEWCGROUP | CLONE_NEWTIME | CLONE_NEWUSER | CLONE_NEWNET;
-  std::vector<std::uint64_t> entered = namespaceFlagsBut(CLONE_NEWNET);
+  std::vector<std::uint64_t> entered = namespaceFlagsBut(CLONE_NEWNET | CLONE_NEWTIME);
   entered.push_back(0);  // whatever the descriptor is of
   std::vector<std::uint64_t> keyOperations;
   for (std::uint64_t operation = 0; operation <= KEYCTL_WATCH_KEY; ++operation)

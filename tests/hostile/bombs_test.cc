@@ -18,7 +18,7 @@ std::uint64_t residentKib(pid_t pid) {
   const std::string text = must(readFile(fmt::format("/proc/{}/status", pid)));
   const std::size_t at = text.find("VmRSS:");
   if (at == std::string::npos) return 0;
-  return parseNumber<std::uint64_t>(splitWords(text.substr(at))[1]).value_or(0);
+  return parseNumber<std::uint64_t>(splitWords(std::string_view(text).substr(at))[1]).value_or(0);
 }
 
 std::uint64_t freeBytesOf(const std::string& path) {

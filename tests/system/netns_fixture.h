@@ -17,6 +17,7 @@
 #include "netns/link/link.h"
 #include "netns/namespace/netns.h"
 #include "netns/netlink/rtnl.h"
+#include "sandbox/base/file.h"
 
 namespace orrery::test {
 
@@ -52,6 +53,15 @@ struct Place {
   }
   bool has(const std::string& name) { return must(findLink(rtnl, ifName(name))).has_value(); }
 };
+
+// Else a bridge's frames pass the ip hooks as well, and a socket that tproxy has found there is lost
+// on the way up. Only where the module is there: built in, or loaded.
+inline void bridgeNetfilterOff(const NetnsFd& netns) {
+  if (!pathExists("/proc/sys/net/bridge")) return;
+  must(setSysctls(netns, {{"bridge/bridge-nf-call-iptables", "0"},
+                          {"bridge/bridge-nf-call-ip6tables", "0"},
+                          {"bridge/bridge-nf-call-arptables", "0"}}));
+}
 
 // A mount namespace whose /run is empty and ours alone. Before threads: once per test process.
 inline void hideRun() {

@@ -58,7 +58,7 @@ def _cover_cgroups(group: str) -> None:
         own = tree / group
         own.mkdir()
         for file in ("cpuset.cpus", "cpuset.mems"):  # v1: empty at first, and takes no process then
-            if (own / file).exists():
+            if (tree / file).exists():
                 (own / file).write_text((tree / file).read_text())
         if (own / "cgroup.controllers").exists() and (available := (own / "cgroup.controllers").read_text()):
             (own / "cgroup.subtree_control").write_text(" ".join(f"+{c}" for c in available.split()))

@@ -48,7 +48,7 @@ void coverCgroups(pid_t parent) {
     const std::string own = fmt::format("{}/{}", tree, groupName(parent));
     must(makeDirectories(own));
     for (const char* file : {"cpuset.cpus", "cpuset.mems"})  // v1: empty at first
-      if (pathExists(fmt::format("{}/{}", own, file)))
+      if (pathExists(fmt::format("{}/{}", tree, file)))
         must(writeExisting(fmt::format("{}/{}", own, file),
                            trim(must(readFile(fmt::format("{}/{}", tree, file))))));
     check(::mount(own.c_str(), tree.c_str(), nullptr, MS_BIND, nullptr) == 0, "cover " + tree);

@@ -52,10 +52,7 @@ void quiet(const NetnsFd& netns) {
 test::Place madeRouter(const RouterSpec& spec) {
   test::Place router;
   quiet(router.netns);
-  if (pathExists("/proc/sys/net/bridge"))  // as routers/kinds does it
-    test::must(setSysctls(router.netns, {{"bridge/bridge-nf-call-iptables", "0"},
-                                         {"bridge/bridge-nf-call-ip6tables", "0"},
-                                         {"bridge/bridge-nf-call-arptables", "0"}}));
+  test::bridgeNetfilterOff(router.netns);
   const IfName bridge = test::ifName(spec.id.name);
   test::must(createBridge(router.rtnl, bridge, spec.lan.mac, 1500, true));
   test::must(addAddress(router.rtnl, bridge, spec.lan.address));

@@ -14,6 +14,8 @@
 #include <cstdio>
 #include <thread>
 
+#include "tests/system/netns_fixture.h"
+
 namespace orrery::lab {
 namespace {
 
@@ -55,10 +57,8 @@ NetnsFd makeNetns() {
   EXPECT_TRUE(netns) << netns.error().message;
   EXPECT_TRUE(setSysctls(*netns, {{"ipv6/conf/all/disable_ipv6", "1"},
                                   {"ipv6/conf/default/disable_ipv6", "1"},
-                                  {"ipv4/ip_forward", "0"},
-                                  // Else a bridge's frames pass the ip hooks as well, and a socket
-                                  // that tproxy has found there is lost on the way up.
-                                  {"bridge/bridge-nf-call-iptables", "0"}}));
+                                  {"ipv4/ip_forward", "0"}}));
+  test::bridgeNetfilterOff(*netns);
   run(*netns, "ip link set lo up");
   return *std::move(netns);
 }

@@ -49,13 +49,23 @@ TEST_F(Objects, AddressesAreListedAsAdded) {
   EXPECT_EQ(to("10.9.0.0/24"), 0);
 }
 
-TEST_F(Objects, AddressTwiceIsRefusedInTheKernelsWords) {
+TEST_F(Objects, AddressTwiceIsRefused) {
   const Status again = addAddress(rtnl_, p0_, prefix("10.0.0.1/24"));
   ASSERT_FALSE(again);
   EXPECT_EQ(again.error().err, EEXIST);
-  EXPECT_EQ(again.error().message.find("add address 10.0.0.1/24 to 'p0': Error: "), 0u)
-      << again.error().message;
-  EXPECT_NE(again.error().message.find(": File exists"), std::string::npos);
+  const std::string& message = again.error().message;
+  EXPECT_TRUE(message.starts_with("add address 10.0.0.1/24 to 'p0': ")) << message;
+  EXPECT_TRUE(message.ends_with("File exists")) << message;
+}
+
+TEST_F(Objects, ARefusalHasTheKernelsWords) {
+  const Status refused = addRoute(
+      rtnl_, {.destination = prefix("10.7.0.0/24"), .gateway = ip("192.0.2.1"), .interface = p0_});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().err, ENETUNREACH);
+  // Its extended acknowledgement, of Linux 4.15 and newer.
+  EXPECT_NE(refused.error().message.find("Error: Nexthop has invalid gateway"), std::string::npos)
+      << refused.error().message;
 }
 
 TEST_F(Objects, AddressAbsenceIsFine) {

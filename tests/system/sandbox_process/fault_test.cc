@@ -64,6 +64,7 @@ const Fault kFaults[] = {
     {SYS_setsid, kAny, 0, "make a session"},
     {SYS_unshare, 0, CLONE_NEWCGROUP, "make a cgroup namespace"},
     {SYS_unshare, 0, 0x80 /* CLONE_NEWTIME */, "make a time namespace"},
+    {SYS_setns, 1, 0x80 /* CLONE_NEWTIME */, "make a time namespace"},
     {SYS_unshare, 0, CLONE_NEWUSER, "make a user namespace"},
     {SYS_setgroups, kAny, 0, "drop supplementary groups"},
     {SYS_prctl, 0, PR_CAPBSET_DROP, "limit the capability bounding set"},

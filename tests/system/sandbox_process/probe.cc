@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <sys/sysmacros.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -221,6 +222,18 @@ std::string ignoredExec(const char* path) {
   return verdict(-1);
 }
 
+// Seconds, by what counts since the host has been up.
+std::string clocks() {
+  timespec monotonic{};
+  timespec boottime{};
+  struct sysinfo info {};
+  (void)::clock_gettime(CLOCK_MONOTONIC, &monotonic);
+  (void)::clock_gettime(CLOCK_BOOTTIME, &boottime);
+  (void)::sysinfo(&info);
+  return std::to_string(monotonic.tv_sec) + " " + std::to_string(boottime.tv_sec) + " " +
+         std::to_string(info.uptime);
+}
+
 std::string aboutSelf(const std::string& q) {
   if (q == "ids") {
     uid_t u[3];
@@ -244,6 +257,7 @@ std::string aboutSelf(const std::string& q) {
   if (q == "fsize") return limitOf(RLIMIT_FSIZE);
   if (q == "nproc") return limitOf(RLIMIT_NPROC);
   if (q == "env") return variables();
+  if (q == "clocks") return clocks();
   if (q == "cwd") {
     char path[4096];
     return ::getcwd(path, sizeof path) != nullptr ? path : verdict(-1);

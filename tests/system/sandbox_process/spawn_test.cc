@@ -14,6 +14,7 @@
 #include <cstddef>
 
 #include "sandbox/base/file.h"
+#include "sandbox/base/strings.h"
 #include "sandbox/landlock/landlock.h"
 #include "sandbox/seccomp/install.h"
 #include "tests/system/sandbox_process/fixture.h"
@@ -32,6 +33,38 @@ TEST(Spawn, EveryNamespaceIsItsOwn) {
     EXPECT_EQ(answer.compare(0, kind.size() + 2, kind + ":["), 0) << answer;
     EXPECT_NE(answer, linkTarget("/proc/self/ns/" + kind));
   }
+}
+
+std::vector<std::int64_t> clocksOf(const SandboxSpec& spec) {
+  std::vector<std::int64_t> out;
+  const std::string text = runProbe(spec).answers.at("clocks");
+  for (const std::string_view word : splitWords(text))
+    out.push_back(parseNumber<std::int64_t>(word).value_or(-1));
+  return out;
+}
+
+// They name a host to whoever compares two of its services.
+TEST(Spawn, ClocksSinceTheHostIsUpAreTheServicesOwn) {
+  constexpr std::int64_t kHour = 3600;
+  constexpr std::int64_t kWeek = 7 * 24 * kHour;
+  constexpr std::int64_t kSlack = 600;  // seconds that this test may take
+  SandboxSpec spec = probeSpec({"clocks"});
+  const auto first = clocksOf(spec);
+  const auto second = clocksOf(spec);
+  ASSERT_EQ(first.size(), 3u);
+  for (const std::int64_t seconds : first) {
+    EXPECT_GE(seconds, kHour);
+    EXPECT_LE(seconds, kWeek + kSlack);
+    EXPECT_NEAR(static_cast<double>(seconds), static_cast<double>(first[0]), 2);
+  }
+  // By chance they are as near as this once in 60,000 times.
+  EXPECT_GT(std::abs(first[0] - second[0]), 10);
+  spec.ids.reset();  // as udhcpc: without a user namespace, there is no power over a time namespace
+  spec.uid = spec.gid = kOutside;
+  timespec host{};
+  ASSERT_EQ(::clock_gettime(CLOCK_BOOTTIME, &host), 0);
+  EXPECT_NEAR(static_cast<double>(clocksOf(spec)[1]), static_cast<double>(host.tv_sec),
+              static_cast<double>(kSlack));
 }
 
 TEST(Spawn, NetworkNamespaceIsTheGivenOne) {

@@ -21,6 +21,7 @@
 
 #include "runtime/tproxy/listeners.h"
 #include "sandbox/base/file.h"
+#include "tests/system/netns_fixture.h"
 
 namespace orrery::tproxy::testing {
 namespace {
@@ -101,12 +102,10 @@ TestNet::TestNet() : clients{makeNetns(), makeNetns()}, lan(makeNetns()), empty(
       "link set br0 up\nrule add fwmark 1 lookup 100\nroute add local 0.0.0.0/0 dev lo table 100\n";
   set(lan, {"ip", "-batch", "-"}, links);
   set(lan, {"nft", "-f", "-"}, kRules);
-  // With bridge netfilter the IP hooks would run in the bridge, where tproxy cannot work.
-  require(setSysctls(lan, {{"ipv4/conf/all/rp_filter", "0"},
-                           {"ipv4/conf/br0/rp_filter", "0"},
-                           {"bridge/bridge-nf-call-iptables", "0"}})
+  require(setSysctls(lan, {{"ipv4/conf/all/rp_filter", "0"}, {"ipv4/conf/br0/rp_filter", "0"}})
               .has_value(),
           "sysctl");
+  test::bridgeNetfilterOff(lan);
   for (int i = 0; i < 2; ++i) {
     set(clients[i], {"ip", "-batch", "-"},
         "link set lo up\nlink set eth0 up\naddr add 10.2.2." + std::to_string(i + 1) +

@@ -2,7 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
 #include "runtime/doctor/checks.h"
+#include "runtime/doctor/probing.h"
 
 namespace orrery {
 namespace {
@@ -80,6 +85,23 @@ TEST(DoctorGather, AnEmptyRootHasNoFiles) {
   EXPECT_FALSE(facts.run.known);
   EXPECT_TRUE(facts.managers.empty());
   for (const ProgramFacts& program : facts.programs) EXPECT_FALSE(program.present);
+}
+
+TEST(DoctorGather, ReadsWhatATreeOfVersionTwoOffers) {
+  const std::string root = ::testing::TempDir() + "orrery-doctor-XXXXXX";
+  std::vector<char> name(root.begin(), root.end());
+  name.push_back('\0');
+  ASSERT_NE(::mkdtemp(name.data()), nullptr);
+  CgroupLayout layout;
+  layout.version = CgroupLayout::Version::v2;
+  layout.unified = name.data();
+  const std::string file = layout.unified + "/cgroup.controllers";
+  std::ofstream(file) << "cpuset cpu io memory hugetlb pids rdma misc\n";  // a stock Debian 12
+  const CgroupFacts facts = doctor::cgroupFacts(layout);
+  EXPECT_EQ(facts.version, CgroupFacts::Version::v2);
+  EXPECT_EQ(facts.controllers, (std::vector<std::string>{"cpuset", "cpu", "memory", "pids"}));
+  EXPECT_TRUE(facts.writable);
+  std::filesystem::remove_all(layout.unified);
 }
 
 }  // namespace

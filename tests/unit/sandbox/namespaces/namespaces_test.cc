@@ -2,6 +2,7 @@
 
 #include <functional>
 
+#include "sandbox/namespaces/clocks.h"
 #include "sandbox/namespaces/id_map.h"
 #include "sandbox/namespaces/mount_plan.h"
 
@@ -147,6 +148,29 @@ TEST(MountPlan, Refused) {
     ASSERT_FALSE(plan) << refusal.message;
     EXPECT_EQ(plan.error().message, refusal.message);
   }
+}
+
+TEST(Clocks, AreMovedFromWhereTheyAreToTheStart) {
+  constexpr const char* kNone = "monotonic           0         0\nboottime            0         0\n";
+  HostClocks now;
+  now.monotonic = {1000, 500'000'000};
+  now.boottime = {3000, 0};
+  constexpr std::uint64_t kStart = 3600'250'000'000;  // ns
+  // 3600.25 - 1000.5 and 3600.25 - 3000
+  EXPECT_EQ(clockOffsets(kNone, now, kStart).value_or(""),
+            "monotonic 2599 750000000\nboottime 600 250000000\n");
+  // 1.25 - 1000.5 = -1000 + 0.75; the kernel takes no negative rest
+  EXPECT_EQ(clockOffsets(kNone, now, 1'250'000'000).value_or(""),
+            "monotonic -1000 750000000\nboottime -2999 250000000\n");
+  // What we read is moved already: the offsets count from the initial namespace.
+  EXPECT_EQ(clockOffsets("monotonic -10 250000000\nboottime 5 0\n", now, kStart).value_or(""),
+            "monotonic 2590 0\nboottime 605 250000000\n");
+}
+
+TEST(Clocks, AFileThatIsNotTheKernelsIsRefused) {
+  for (const char* text : {"", "monotonic 0 0\n", "boottime 0 0\n", "monotonic 0\nboottime 0 0\n",
+                           "monotonic x 0\nboottime 0 0\n", "monotonic 0 -\nboottime 0 0\n"})
+    EXPECT_FALSE(clockOffsets(text, HostClocks{}, 1)) << text;
 }
 
 }  // namespace
