@@ -5,6 +5,7 @@
 #include <array>
 
 #include "routers/spec/filter_expression.h"
+#include "routers/spec/filter_syntax.h"
 
 namespace orrery {
 namespace {
@@ -102,6 +103,12 @@ class FilterReader {
     for (const auto* each : {&matches, &others}) {
       if (*each) continue;
       const std::string& said = each->error().message;
+      if (each == &matches && isSyntaxError(each->error())) {
+        const ExpressionFault fault = syntaxFault(filter.expression, *compiler_, lan_);
+        Diagnostic& d = reporter_.error(placeOf(node, fault), said + ": " + fault.message);
+        d.hint = fault.hint;
+        return std::nullopt;
+      }
       const bool constant = said.find("rejects all") != std::string::npos;
       reporter_.error(node.span, !constant          ? said
                                  : each == &matches ? "no frame matches the expression"

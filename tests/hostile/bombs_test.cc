@@ -162,7 +162,7 @@ Burnt burnIn(const Victim& victim) {
 TEST_F(Hostile, ABurnerGetsItsRoutersCpuQuota) {
   setCpuQuota(fmt::format("{}%", kQuota));
   spawnVictims();
-  for (const Victim& victim : victims()) {
+  for (const Victim& victim : runningVictims()) {
     const char* name = hostile::kColumnNames[victim.column];
     const Burnt burnt = burnIn(victim);
     ASSERT_TRUE(burnt.before && burnt.after) << name;
@@ -186,7 +186,7 @@ TEST_F(Hostile, ABurnerGetsItsRoutersCpuQuota) {
 TEST_F(Hostile, ControlABurnerOfNoQuotaIsNotThrottled) {
   setCpuQuota("10000%");
   spawnVictims();
-  for (const Victim& victim : victims()) {
+  for (const Victim& victim : runningVictims()) {
     const char* name = hostile::kColumnNames[victim.column];
     const Burnt burnt = burnIn(victim);
     ASSERT_TRUE(burnt.before && burnt.after) << name;
@@ -203,11 +203,11 @@ TEST_F(Hostile, ControlABurnerOfNoQuotaIsNotThrottled) {
 // answers, has not grown, and the routers can be destroyed (TearDown).
 TEST_F(Hostile, FloodsStopNobody) {
   spawnVictims();
-  for (const Victim& victim : victims()) {
+  for (const Victim& victim : runningVictims()) {
     nudge(victim);
     ASSERT_TRUE(awaitLog(victim, "done ."));
   }
-  for (const Victim& victim : victims()) nudge(victim);
+  for (const Victim& victim : runningVictims()) nudge(victim);
   constexpr int kRounds = 15;  // long enough for every buffer to be full
 #ifdef __SANITIZE_ADDRESS__    // which keeps 256 MiB of what is freed, and the shadow of all
   constexpr std::uint64_t kEnough = 1 << 20;  // KiB
@@ -215,7 +215,7 @@ TEST_F(Hostile, FloodsStopNobody) {
   constexpr std::uint64_t kEnough = 64 << 10;
 #endif
   for (int round = 0; round < kRounds; ++round) {
-    for (const Victim& victim : victims()) {
+    for (const Victim& victim : runningVictims()) {
       const RouterState state = stateOf(victim.router);
       EXPECT_LT(residentKib(state.supervisorPid), kEnough) << victim.router.text();
     }
@@ -233,7 +233,7 @@ TEST_F(Hostile, FloodsStopNobody) {
     EXPECT_EQ(event.service, "dnsmasq");
   }
   EXPECT_EQ(floods, 1);
-  for (const Victim& victim : victims()) {
+  for (const Victim& victim : runningVictims()) {
     struct stat log {};
     ASSERT_EQ(::stat(logPath(victim).c_str(), &log), 0);
     EXPECT_LE(log.st_size, 2 << 20) << logPath(victim);

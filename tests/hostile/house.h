@@ -22,6 +22,8 @@ using Outcomes = std::map<std::string, std::string>;  // attempt, "ok" or what r
 
 // "try NAME OUTCOME", wherever in a line that is.
 Outcomes outcomesIn(std::string_view text);
+// What the table says of it, on this kernel.
+std::string_view expectedOf(std::string_view attempt, hostile::Column column);
 // What is not as the table has it, a line each.
 std::vector<std::string> unexpected(const Outcomes& outcomes, hostile::Column column);
 
@@ -62,6 +64,7 @@ struct Victim {
   ServiceKind kind;
 };
 const std::vector<Victim>& victims();
+std::vector<Victim> runningVictims();  // without wireguard-go where the kernel has WireGuard
 const Victim& leaseHelper();  // which udhcpc runs in its own sandbox
 
 // A service's own sandbox, with its own program.

@@ -87,13 +87,13 @@ Outcome linkChange() {
 }
 Outcome linkAdd() {
   struct {
-    rtattr head{static_cast<std::uint16_t>(RTA_LENGTH(6)), IFLA_INFO_KIND};
-    char kind[8] = "bridge";
+    rtattr head{static_cast<std::uint16_t>(RTA_LENGTH(4)), IFLA_INFO_KIND};
+    char kind[4] = {'v', 'e', 't', 'h'};  // it may move, a bridge may not
   } info;
   return Message(RTM_NEWLINK, kNew)
       .body(ifinfomsg{})
       .attribute(IFLA_IFNAME, "evil0")
-      .attribute(IFLA_LINKINFO, &info, sizeof(rtattr) + 8)
+      .attribute(IFLA_LINKINFO, &info, sizeof info)
       .sendBy(NETLINK_ROUTE);
 }
 Outcome linkMove() {  // what link-add made, into the namespace of a process

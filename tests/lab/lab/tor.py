@@ -150,7 +150,7 @@ class TorNetwork:
         if node.kind == "authority":
             address = f"{node.address}:{plan.TOR_DIR_PORT}"
             identity = ["--create-identity-key", "-m", "1", "-a", address, "--passphrase-fd", "0"]
-            linux.run(["tor-gencert", *identity], stdin="lab\n", directory=data / "keys")
+            linux.run(["tor-gencert", *identity], stdin="lab\n", timeout=180, directory=data / "keys")
         empty = str(self._empty)
         options = ["-f", empty, "--defaults-torrc", empty, "--DataDirectory", str(data), "--Nickname", node.name]
         options += ["--ORPort", str(plan.TOR_OR_PORT), "--Address", node.address]
