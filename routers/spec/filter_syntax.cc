@@ -47,11 +47,10 @@ std::string closersOf(std::string_view text) {
 
 // A word of each kind that may come next. What the grammar takes and libpcap then refuses for its
 // meaning ("ether host 192.0.2.1") serves as well.
-constexpr std::array<std::string_view, 11> kNextWords = {"",
+constexpr std::array<std::string_view, 10> kNextWords = {"",
                                                          " 1",
                                                          " 192.0.2.1",
                                                          " 02:00:00:00:00:01",
-                                                         " 1-2",
                                                          " tcp",
                                                          " host 192.0.2.1",
                                                          " dst host 192.0.2.1",
@@ -66,6 +65,8 @@ class Beginnings {
 
   bool isOne(const std::string& text) const {
     const std::string closers = closersOf(text);
+    // Behind another word it would be taken for a host's name, and asked for.
+    if (text.ends_with("portrange")) return isClosedBy(text + " 1-2", closers);
     return std::ranges::any_of(kNextWords, [&](std::string_view word) {
       return isClosedBy(text + std::string(word), closers);
     });

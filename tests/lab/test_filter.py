@@ -60,8 +60,9 @@ type = "direct"
         name = self.write('direction = "from-client"\ndrop = "udp port"')
         done = self.product.ctl("validate", name)
         self.assertEqual(done.returncode, 3)
-        self.assertRegex(done.stderr, r"filters\.toml:\d+:8: error: libpcap: can't parse filter expression: syntax error")
-        self.assertIn('drop = "udp port"\n           ^~~~', done.stderr)
+        # libpcap's words, and where they hold: behind "port".
+        self.assertRegex(done.stderr, r"filters\.toml:\d+:17: error: libpcap: can't parse filter expression: syntax error")
+        self.assertIn('drop = "udp port"\n                    ^\n', done.stderr)
         name = self.write('direction = "from-client"\ndrop = "host bank.example"')
         done = self.product.ctl("validate", name)
         self.assertRegex(done.stderr, r"filters\.toml:\d+:14: error: 'bank\.example' is no word of a filter")

@@ -1,9 +1,7 @@
-// Expressions by libpcap, and that none which passes checkExpression() makes it ask a resolver: the
-// functions by which it would are those of this program, which the loader finds before libc's.
+// Expressions by libpcap, and that none which passes checkExpression() makes it ask a resolver.
 #include "netns/pcap/compile.h"
 
 #include <gtest/gtest.h>
-#include <netdb.h>
 #include <pcap/pcap.h>
 
 #include <random>
@@ -12,46 +10,7 @@
 
 #include "routers/contract/frame_builder.h"
 #include "routers/spec/filter_expression.h"
-
-namespace {
-std::vector<std::string>& asked() {
-  static std::vector<std::string> list;
-  return list;
-}
-}  // namespace
-
-extern "C" {
-// A port's number comes by here as well, without a host: nothing is asked of anybody for that.
-int getaddrinfo(const char* node, const char* service, const addrinfo*, addrinfo** out) {
-  if (node != nullptr) asked().push_back(std::string("host ") + node);
-  const std::string port = service != nullptr ? service : "";
-  if (port.find_first_not_of("0123456789") != std::string::npos) asked().push_back("port " + port);
-  *out = nullptr;
-  return EAI_NONAME;
-}
-netent* getnetbyname(const char* name) {
-  asked().push_back(std::string("net ") + name);
-  return nullptr;
-}
-int getnetbyname_r(const char* name, netent*, char*, std::size_t, netent** out, int*) {
-  asked().push_back(std::string("net ") + name);
-  *out = nullptr;
-  return 0;
-}
-protoent* getprotobyname(const char* name) {
-  asked().push_back(std::string("protocol ") + name);
-  return nullptr;
-}
-int getprotobyname_r(const char* name, protoent*, char*, std::size_t, protoent** out) {
-  asked().push_back(std::string("protocol ") + name);
-  *out = nullptr;
-  return 0;
-}
-int ether_hostton(const char* name, struct ether_addr*) {
-  asked().push_back(std::string("ether ") + name);
-  return -1;
-}
-}
+#include "tests/unit/netns/filter/resolver.h"
 
 namespace orrery {
 namespace {
@@ -159,9 +118,9 @@ TEST(FilterExpression, ItsWordsAreLibpcapsAndNobodyElses) {
 TEST(FilterExpression, LibpcapAsksForNamesThatItDoesNotKnow) {
   for (const char* expression : {"host bank.example", "net corporate", "ip proto \\nosuch",
                                  "udp port nosuchservice", "host 1-1024", "host len-5"}) {
-    asked().clear();
+    test::askedOfResolver().clear();
     EXPECT_FALSE(compiler().compile(expression, kLan)) << expression;
-    EXPECT_FALSE(asked().empty()) << expression;
+    EXPECT_FALSE(test::askedOfResolver().empty()) << expression;
   }
 }
 
@@ -245,9 +204,9 @@ TEST(FilterExpression, WhatPassesMakesLibpcapAskNobody) {
       expression += (random() % 5 == 0 ? "" : " ") + parts[random() % parts.size()];
     if (checkExpression(expression)) continue;
     ++passed;
-    asked().clear();
+    test::askedOfResolver().clear();
     compiled += compiler().compile(expression, kLan) ? 1 : 0;
-    ASSERT_TRUE(asked().empty()) << expression << " asks for " << asked().front();
+    ASSERT_TRUE(test::askedOfResolver().empty()) << expression << " asks for " << test::askedOfResolver().front();
   }
   EXPECT_GT(passed, 1000u);
   EXPECT_GT(compiled, 100u);
