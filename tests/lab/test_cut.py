@@ -16,11 +16,12 @@ import unittest
 from pathlib import Path
 from typing import Any, Iterator
 
-from lab import conntrack, linux, plan
+from lab import conntrack, linux, plan, wireguard
 from lab.capture import TCP, Capture
 from lab.client import Client
 from lab.held import Held
 from lab.isp import Isp, Offer
+from lab.silence import silenced
 from support import ProductTest
 
 TOLD_WITHIN = 20.0  # seconds: an end, not a judgement; where nobody is told it is minutes
@@ -105,9 +106,6 @@ class CutTest(ProductTest):
         finally:
             os.kill(pid, signal.SIGCONT)
 
-    def server(self, name: str) -> int:
-        return next(process.pid for process in self.lab.ledger.processes() if process.name == name)
-
 
 class Cut(CutTest):
     spawned = ("network0.toml",)
@@ -116,7 +114,7 @@ class Cut(CutTest):
 
     def test_openvpn_dies(self) -> None:
         held, listening = self.held("galaxy0"), self.held("galaxy0", "-listening")
-        with self.stopped(self.server("openvpn-udp")):
+        with silenced(self.lab.ledger, "openvpn-udp"):
             self.kill("galaxy0", "openvpn")
             self.assert_all_cut("galaxy0", held, listening)
             self.assertNotEqual(self.phase("galaxy0"), "ready")
@@ -126,7 +124,7 @@ class Cut(CutTest):
 
     def test_openvpn_connects_anew(self) -> None:
         held, listening = self.held("galaxy0"), self.held("galaxy0", "-listening")
-        with self.stopped(self.server("openvpn-udp")):
+        with silenced(self.lab.ledger, "openvpn-udp"):
             self.product.request("galaxy0", "egress")
             self.assert_all_cut("galaxy0", held, listening)
             self.assertNotEqual(self.phase("galaxy0"), "ready")
@@ -151,7 +149,7 @@ class Cut(CutTest):
         held = self.held_by(client)
         linux.run(["nft", "-f", "-"], client.netns, _DEAF)
         seen = lambda: [f for f in capture.frames if f.protocol == TCP and held.mark in f.data]  # noqa: E731
-        with self.stopped(self.server("openvpn-udp")):
+        with silenced(self.lab.ledger, "openvpn-udp"):
             self.product.request("galaxy0", "egress")
             linux.wait_until("flows cut", lambda: self.phase("galaxy0") != "ready")
             self.assert_forgotten("galaxy0", held)
@@ -172,19 +170,24 @@ class Cut(CutTest):
     def test_wireguard_peer_vanishes_and_comes_back(self) -> None:
         self.product.must("restart", "galaxy1")  # after a rest it would take longer
         held = self.held("galaxy1", "-w")
-        with self.stopped(self.server("wireguard")):
+        with silenced(self.lab.ledger, "wireguard"):
             self.assert_cut("galaxy1", held, NOTICES_WITHIN)
             self.wait_told("galaxy1", "the peer has gone silent")
             self.assert_no_way_out("galaxy1")
-            # wireguard-go dies as well, and begins anew without an answer.
-            self.kill("galaxy1", "wireguard-go")
-            self.assert_no_way_out("galaxy1")
+            # What carries it dies as well, and begins anew without an answer.
+            for service in wireguard.services():
+                self.kill("galaxy1", service)
+                self.assert_no_way_out("galaxy1")
         self.assert_healed("galaxy1")
 
     def test_wireguard_dies(self) -> None:
+        """wireguard-go is killed; of the kernel's, its device is deleted by another's hand."""
         held, listening = self.held("galaxy1"), self.held("galaxy1", "-listening")
-        with self.stopped(self.server("wireguard")):
-            self.kill("galaxy1", "wireguard-go")
+        with silenced(self.lab.ledger, "wireguard"):
+            if wireguard.in_kernel():
+                linux.ip_batch("network0.galaxy1", ["link del wg0"])
+            else:
+                self.kill("galaxy1", "wireguard-go")
             self.assert_all_cut("galaxy1", held, listening)
             self.assert_no_way_out("galaxy1")
         self.assert_healed("galaxy1")

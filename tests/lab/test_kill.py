@@ -12,7 +12,7 @@ import unittest
 from pathlib import Path
 from typing import Any, Sequence
 
-from lab import capture, linux
+from lab import capture, linux, wireguard
 from lab.capture import TCP, UDP, Capture, Frame, Rule
 from lab.client import Client
 from lab.definitions import LAN_ADDRESSES, UNIVERSE_LAN
@@ -22,7 +22,7 @@ from support import ProductTest, attempt, say
 SERVICES = {
     "universe0": ("dnsmasq", "udhcpc"),
     "galaxy0": ("dnsmasq", "openvpn"),
-    "galaxy1": ("dnsmasq", "wireguard-go"),
+    "galaxy1": ("dnsmasq", *wireguard.services()),
     "galaxy2": ("dnsmasq", "tproxy"),
     "star0": ("dnsmasq", "tor", "tproxy"),
 }

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
-from . import linux, plan
+from . import linux, plan, wireguard
 from .capture import TCP, UDP
 from .definitions import UNIVERSE_LAN
 
 SERVICES = {
     "universe": ("dnsmasq", "udhcpc"),
     "openvpn": ("dnsmasq", "openvpn"),
-    "wireguard": ("dnsmasq", "wireguard-go"),
+    "wireguard": ("dnsmasq", *wireguard.services()),
     "socks5": ("dnsmasq", "tproxy"),
     "direct": ("dnsmasq",),
     "star": ("dnsmasq", "tor", "tproxy"),

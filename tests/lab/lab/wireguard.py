@@ -4,6 +4,8 @@ configurations in wg-quick's syntax, one key each (a key serves one router at a 
 
 from __future__ import annotations
 
+import functools
+import subprocess
 from pathlib import Path
 
 from . import linux, plan
@@ -38,12 +40,16 @@ def _public(private: str) -> str:
     return linux.run(["wg", "pubkey"], stdin=private + "\n").strip()
 
 
-def kernel_has_wireguard(netns: str) -> bool:
-    try:
-        linux.ip_batch(netns, [f"link add {DEVICE} type wireguard"])
-    except LabError:
-        return False
-    return True
+@functools.cache
+def in_kernel() -> bool:
+    """Whether this machine's kernel has it: then no process runs for it, at the router's end or the provider's."""
+    probe = ["unshare", "--net", "ip", "link", "add", DEVICE, "type", "wireguard"]
+    return subprocess.run(probe, capture_output=True).returncode == 0
+
+
+def services() -> tuple[str, ...]:
+    """The processes of a router's egress."""
+    return () if in_kernel() else ("wireguard-go",)
 
 
 def start(ledger: Ledger, state: Path) -> str:
@@ -57,8 +63,8 @@ def start(ledger: Ledger, state: Path) -> str:
     server_config = state / "wireguard.conf"
     server_config.touch(mode=0o600)
     server_config.write_text("\n".join(config))
-    kernel = kernel_has_wireguard(plan.WIREGUARD)
-    if kernel:
+    if in_kernel():
+        linux.ip_batch(plan.WIREGUARD, [f"link add {DEVICE} type wireguard"])
         linux.run(["wg", "setconf", DEVICE, str(server_config)], plan.WIREGUARD)
     else:
         start_userspace(ledger, state, "wireguard", DEVICE, plan.WIREGUARD, server_config)
@@ -67,7 +73,7 @@ def start(ledger: Ledger, state: Path) -> str:
         f"link set {DEVICE} mtu 1420 up",
     ]
     linux.ip_batch(plan.WIREGUARD, setup)
-    return "kernel" if kernel else "wireguard-go"
+    return "kernel" if in_kernel() else "wireguard-go"
 
 
 def _write_profile(path: Path, private: str, address: str, server: str) -> None:

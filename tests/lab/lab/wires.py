@@ -22,12 +22,13 @@ _DEVICE_SYSCTLS = {
     "ipv6/conf/all/disable_ipv6": "1",
     "ipv6/conf/default/disable_ipv6": "1",
 }
-_BRIDGE_SYSCTLS = tuple(f"bridge/bridge-nf-call-{table}" for table in ("iptables", "ip6tables", "arptables"))
+BRIDGE_NETFILTER = Path("/proc/sys/net/bridge")
+BRIDGE_SYSCTLS = tuple(f"bridge/bridge-nf-call-{table}" for table in ("iptables", "ip6tables", "arptables"))
 
 
 def prepare_namespace(netns: str, forwards: bool) -> None:
-    # Where bridge netfilter is built in, it is on in every new namespace.
-    linux.write_sysctls(netns, {k: "0" for k in _BRIDGE_SYSCTLS if Path("/proc/sys/net", k).exists()})
+    # Where there is bridge netfilter, it is on in every new namespace.
+    linux.write_sysctls(netns, {k: "0" for k in BRIDGE_SYSCTLS if BRIDGE_NETFILTER.exists()})
     linux.write_sysctls(netns, {**_DEVICE_SYSCTLS, "ipv4/ip_forward": "1" if forwards else "0"})
     linux.ip_batch(netns, ["link set lo up"])
 
