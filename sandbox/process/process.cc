@@ -92,8 +92,12 @@ std::string toText(const ExitStatus& status) {
 
 Result<PidFd> openPidfd(pid_t pid) {
   PidFd fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));  // always CLOEXEC
-  if (!fd) return sysError(errno, "open a pidfd of process {}", pid);
-  return fd;
+  if (fd) return fd;
+  // A number that a session, a group or a thread still has, but no process: EINVAL in Linux 6.1,
+  // ESRCH and for a thread ENOENT in 6.18 (pidfd_prepare(), kernel/fork.c).
+  const bool none = pid > 0 && (errno == EINVAL || errno == ENOENT);
+  const int err = none ? ESRCH : errno;
+  return sysError(err, "open a pidfd of process {}", pid);
 }
 
 Result<bool> sendSignal(const PidFd& process, int signal) {

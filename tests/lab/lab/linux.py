@@ -7,6 +7,7 @@ opened or started there belongs to that namespace, and the rest of the program n
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import select
 import signal
@@ -239,6 +240,10 @@ def open_process(pid: int, started: int) -> Optional[int]:
         fd = os.pidfd_open(pid)
     except ProcessLookupError:
         return None
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENOENT):  # a session or a thread has it
+            return None
+        raise
     if start_time(pid) == started and not is_zombie(pid):
         return fd
     os.close(fd)

@@ -1,6 +1,7 @@
 // spawnPlain and the pidfd helpers.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "sandbox/base/file.h"
@@ -47,6 +48,26 @@ TEST(Plain, SignalsAndWaiting) {
   EXPECT_TRUE(sendSignal(child->pidfd, SIGTERM).value());
   EXPECT_EQ(toText(waitExit(child->pidfd).value()), "killed by SIGTERM");
   EXPECT_FALSE(openPidfd(0));
+}
+
+// So it is with a supervisor that has died: its keeper is of its session.
+TEST(Plain, ANumberThatOnlyASessionStillHasIsNoProcess) {
+  Pipe pipe = makePipe();
+  const pid_t leader = ::fork();
+  ASSERT_GE(leader, 0);
+  if (leader == 0) {
+    (void)::setsid();
+    if (::fork() != 0) ::_exit(0);
+    pipe.writer.reset();
+    char byte = 0;
+    (void)!::read(pipe.reader.get(), &byte, 1);  // until the test is done
+    ::_exit(0);
+  }
+  ASSERT_EQ(::waitpid(leader, nullptr, 0), leader);
+  ASSERT_EQ(::kill(-leader, 0), 0) << "the group is there";
+  const auto process = openPidfd(leader);
+  ASSERT_FALSE(process);
+  EXPECT_EQ(process.error().err, ESRCH);
 }
 
 }  // namespace
