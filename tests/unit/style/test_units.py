@@ -16,12 +16,13 @@ from tree import ROOT
 
 UNITS = ROOT / "configs" / "units"
 
-# systemd.exec(5): each gives the unit a mount namespace, whose mounts the host does not see.
+# systemd.exec(5): each gives the unit a mount namespace, whose mounts the host does not see, or takes from the services
+# what they need (openat2, for one).
 HIDES_MOUNTS = re.compile(
     r"^(Private(Tmp|Devices|Mounts|Network|Users|IPC)|Protect(System|Home|KernelTunables|KernelModules|KernelLogs"
     r"|ControlGroups|Proc|Clock|Hostname)|ReadOnlyPaths|ReadWritePaths|InaccessiblePaths|ExecPaths|NoExecPaths"
     r"|BindPaths|BindReadOnlyPaths|TemporaryFileSystem|RootDirectory|RootImage|MountAPIVFS|DynamicUser"
-    r"|RestrictNamespaces|DevicePolicy|RestrictAddressFamilies)$"
+    r"|RestrictNamespaces|DevicePolicy|RestrictAddressFamilies|RestrictSUIDSGID)$"
 )
 
 
