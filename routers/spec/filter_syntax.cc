@@ -9,8 +9,8 @@ namespace {
 
 constexpr std::string_view kBlanks = " \t\r\n";
 constexpr std::string_view kSigns = "()[]&|!<>=+*/%^";
-constexpr std::array<std::string_view, 8> kDoubleSigns = {"&&", "||", "!=", ">=",
-                                                          "<=", "==", "<<", ">>"};
+constexpr std::array<std::string_view, 8> kDoubleSigns = {
+    "&&", "||", "!=", ">=", "<=", "==", "<<", ">>"};
 
 struct Token {
   std::size_t offset;

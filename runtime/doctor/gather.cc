@@ -24,7 +24,7 @@ namespace {
 constexpr std::chrono::seconds kPatience{10};        // with a child that tries things
 constexpr std::chrono::seconds kProgramPatience{3};  // with a program that tells its version
 
-constexpr std::size_t kMountinfoLimit = 16 << 20;      // 1000 routers have thousands of mounts
+constexpr std::size_t kMountinfoLimit = 16 << 20;  // 1000 routers have thousands of mounts
 
 constexpr const char* kSysctls[] = {
     "fs/inotify/max_user_instances",

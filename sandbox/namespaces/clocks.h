@@ -2,8 +2,8 @@
 //
 // CLOCK_MONOTONIC and CLOCK_BOOTTIME are the same for all programs of a host, to the nanosecond: by
 // them two services of two network identities know each other. A time namespace moves them
-// (time_namespaces(7), Linux 5.6); without offsets it hides nothing. The wall clock cannot be moved,
-// nor is the processor's counter (RDTSC), by which the C library reads all of them.
+// (time_namespaces(7), Linux 5.6); without offsets it hides nothing. The wall clock cannot be
+// moved, nor is the processor's counter (RDTSC), by which the C library reads all of them.
 #pragma once
 
 #include <time.h>
@@ -29,7 +29,8 @@ Result<std::string> clockOffsets(std::string_view present, const HostClocks& now
                                  std::uint64_t start);
 
 // The same with the clocks of now, and a start by chance: an hour to a week, as of a host that was
-// started within days. `proc`: procfs of the caller's PID namespace. Empty: no time namespaces here.
+// started within days. `proc`: procfs of the caller's PID namespace. Empty: no time namespaces
+// here.
 Result<std::string> newClockOffsets(const UniqueFd& proc);
 
 }  // namespace orrery

@@ -28,8 +28,8 @@ struct ExitStatus {
 // "exit 0", "exit 3", "killed by SIGKILL", "killed by SIGSYS (core dumped)"
 std::string toText(const ExitStatus& status);
 
-// `pid` must be known to be alive or an unreaped child, else the number may be another's. Err ESRCH:
-// no process has it.
+// `pid` must be known to be alive or an unreaped child, else the number may be another's. Err
+// ESRCH: no process has it.
 Result<PidFd> openPidfd(pid_t pid);
 
 // A process that has ended already is not an error: false is returned.

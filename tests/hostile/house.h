@@ -65,7 +65,7 @@ struct Victim {
 };
 const std::vector<Victim>& victims();
 std::vector<Victim> runningVictims();  // without wireguard-go where the kernel has WireGuard
-const Victim& leaseHelper();  // which udhcpc runs in its own sandbox
+const Victim& leaseHelper();           // which udhcpc runs in its own sandbox
 
 // A service's own sandbox, with its own program.
 class Jail {

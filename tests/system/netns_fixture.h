@@ -54,8 +54,8 @@ struct Place {
   bool has(const std::string& name) { return must(findLink(rtnl, ifName(name))).has_value(); }
 };
 
-// Else a bridge's frames pass the ip hooks as well, and a socket that tproxy has found there is lost
-// on the way up. Only where the module is there: built in, or loaded.
+// Else a bridge's frames pass the ip hooks as well, and a socket that tproxy has found there is
+// lost on the way up. Only where the module is there: built in, or loaded.
 inline void bridgeNetfilterOff(const NetnsFd& netns) {
   if (!pathExists("/proc/sys/net/bridge")) return;
   must(setSysctls(netns, {{"bridge/bridge-nf-call-iptables", "0"},

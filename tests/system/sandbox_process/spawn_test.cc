@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -156,7 +157,10 @@ TEST(Spawn, RootIsReadOnlyAndHoldsWhatWasAsked) {
   EXPECT_EQ(a.at("create:/dev/x"), "EROFS");
   EXPECT_EQ(a.at("create:/tmp/x"), "ok");
   EXPECT_EQ(a.at("open-write:/etc/motd"), "EACCES");  // its mode speaks before the mount
-  EXPECT_EQ(a.at("open-write:/probe"), "EACCES");
+  // In a checkout on a read-only file system that speaks first.
+  struct statvfs fs {};
+  ASSERT_EQ(::statvfs(ORRERY_PROBE, &fs), 0);
+  EXPECT_EQ(a.at("open-write:/probe"), (fs.f_flag & ST_RDONLY) != 0 ? "EROFS" : "EACCES");
   EXPECT_EQ(a.at("read:/etc/motd"), "hello");
   EXPECT_EQ(a.at("link-to:/bin"), "usr/bin");
   EXPECT_EQ(a.at("mode:/dev/net/tun"), "666 65534:65534");  // the host's root, not the mapped one

@@ -206,7 +206,8 @@ TEST(FilterExpression, WhatPassesMakesLibpcapAskNobody) {
     ++passed;
     test::askedOfResolver().clear();
     compiled += compiler().compile(expression, kLan) ? 1 : 0;
-    ASSERT_TRUE(test::askedOfResolver().empty()) << expression << " asks for " << test::askedOfResolver().front();
+    ASSERT_TRUE(test::askedOfResolver().empty())
+        << expression << " asks for " << test::askedOfResolver().front();
   }
   EXPECT_GT(passed, 1000u);
   EXPECT_GT(compiled, 100u);

@@ -16,7 +16,8 @@ extern "C" {
 int getaddrinfo(const char* node, const char* service, const addrinfo*, addrinfo** out) {
   if (node != nullptr) askedOfResolver().push_back(std::string("host ") + node);
   const std::string port = service != nullptr ? service : "";
-  if (port.find_first_not_of("0123456789") != std::string::npos) askedOfResolver().push_back("port " + port);
+  if (port.find_first_not_of("0123456789") != std::string::npos)
+    askedOfResolver().push_back("port " + port);
   *out = nullptr;
   return EAI_NONAME;
 }

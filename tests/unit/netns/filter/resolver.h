@@ -1,5 +1,5 @@
-// What libpcap asks of the resolver: the functions by which it would are this program's own, which the
-// loader finds before libc's.
+// What libpcap asks of the resolver: the functions by which it would are this program's own, which
+// the loader finds before libc's.
 #pragma once
 
 #include <string>

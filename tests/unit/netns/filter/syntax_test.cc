@@ -1,12 +1,11 @@
 // Where libpcap's own parser gives up, found with libpcap.
-#include "routers/spec/filter_syntax.h"
-
 #include <gtest/gtest.h>
 
 #include <random>
 #include <vector>
 
 #include "netns/pcap/compile.h"
+#include "routers/spec/filter_syntax.h"
 #include "tests/unit/netns/filter/resolver.h"
 
 namespace orrery {
@@ -77,14 +76,62 @@ std::string sentence(std::mt19937& random, const std::vector<std::string>& words
 // Whatever libpcap takes, no word of it is ever called a fault: the list of what may follow has all
 // that the grammar has. `text` with a word that never can follow has its fault there.
 TEST(FilterSyntax, NoWordOfAnExpressionIsAFault) {
-  const std::vector<std::string> words = {
-      "host", "net",  "port",      "portrange", "proto",        "ether",    "ip",  "tcp",
-      "udp",  "icmp", "src",       "dst",       "and",          "or",       "not", "(",
-      ")",    "[",    "]",         ":",         "1",            "53",       "=",   "!=",
-      ">",    "&",    "|",         "+",         "-",            "*",        "/",   "<<",
-      "len",  "less", "greater",   "10.1",      "10.1.1.1",     "mask",     "arp", "ip6",
-      "1-20", "!",    "broadcast", "multicast", "255.255.0.0",  "tcpflags", "0:2", "&&",
-      "||",   ">=",   "icmp-echo", "tcp-syn",   "02:0:0:0:0:1", "sctp",     "ah",  "%"};
+  const std::vector<std::string> words = {"host",
+                                          "net",
+                                          "port",
+                                          "portrange",
+                                          "proto",
+                                          "ether",
+                                          "ip",
+                                          "tcp",
+                                          "udp",
+                                          "icmp",
+                                          "src",
+                                          "dst",
+                                          "and",
+                                          "or",
+                                          "not",
+                                          "(",
+                                          ")",
+                                          "[",
+                                          "]",
+                                          ":",
+                                          "1",
+                                          "53",
+                                          "=",
+                                          "!=",
+                                          ">",
+                                          "&",
+                                          "|",
+                                          "+",
+                                          "-",
+                                          "*",
+                                          "/",
+                                          "<<",
+                                          "len",
+                                          "less",
+                                          "greater",
+                                          "10.1",
+                                          "10.1.1.1",
+                                          "mask",
+                                          "arp",
+                                          "ip6",
+                                          "1-20",
+                                          "!",
+                                          "broadcast",
+                                          "multicast",
+                                          "255.255.0.0",
+                                          "tcpflags",
+                                          "0:2",
+                                          "&&",
+                                          "||",
+                                          ">=",
+                                          "icmp-echo",
+                                          "tcp-syn",
+                                          "02:0:0:0:0:1",
+                                          "sctp",
+                                          "ah",
+                                          "%"};
   std::vector<std::string> taken = {
       "udp port 123 or ether multicast",
       "tcp[tcpflags] & (tcp-syn|tcp-fin) != 0",
@@ -124,9 +171,9 @@ TEST(FilterSyntax, NoWordOfAnExpressionIsAFault) {
 // What is put behind the words must be no name either: "host 1-2" would be asked for.
 TEST(FilterSyntax, LookingForTheFaultAsksNobody) {
   test::askedOfResolver().clear();
-  for (const char* expression :
-       {"host", "src host", "ether host", "port", "udp port", "portrange", "net", "net 10.0.0.0 mask",
-        "ip proto", "ether proto", "proto", "less", "ip[", "tcp and (src", "not", "gateway", "dst"})
+  for (const char* expression : {"host", "src host", "ether host", "port", "udp port", "portrange",
+                                 "net", "net 10.0.0.0 mask", "ip proto", "ether proto", "proto",
+                                 "less", "ip[", "tcp and (src", "not", "gateway", "dst"})
     (void)syntaxFault(expression, pcap(), kLan);
   EXPECT_TRUE(test::askedOfResolver().empty()) << test::askedOfResolver().front();
 }

@@ -151,7 +151,8 @@ TEST(MountPlan, Refused) {
 }
 
 TEST(Clocks, AreMovedFromWhereTheyAreToTheStart) {
-  constexpr const char* kNone = "monotonic           0         0\nboottime            0         0\n";
+  constexpr const char* kNone =
+      "monotonic           0         0\nboottime            0         0\n";
   HostClocks now;
   now.monotonic = {1000, 500'000'000};
   now.boottime = {3000, 0};
