@@ -65,7 +65,7 @@ def python_tests() -> Set[str]:
     names = set()
     for path in (ROOT / "tests").rglob("test_*.py"):
         names.add(path.name)
-        names.update(re.findall(r"^    def (test_\w+)\(", path.read_text(encoding="utf-8"), re.MULTILINE))
+        names.update(re.findall(r"^ +def (test_\w+)\(", path.read_text(encoding="utf-8"), re.MULTILINE))
     return names
 
 
