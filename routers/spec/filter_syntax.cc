@@ -7,8 +7,8 @@
 namespace orrery {
 namespace {
 
-constexpr std::string_view kBlanks = " \t\r\n";
-constexpr std::string_view kSigns = "()[]&|!<>=+*/%^";
+constexpr std::string_view kEnds = " \t\r\n()[]&|!<>=+*/%^";  // of a word
+constexpr std::string_view kBlanks = kEnds.substr(0, 4);
 constexpr std::array<std::string_view, 8> kDoubleSigns = {
     "&&", "||", "!=", ">=", "<=", "==", "<<", ">>"};
 
@@ -20,8 +20,7 @@ struct Token {
 std::size_t lengthAt(std::string_view text) {
   for (const std::string_view sign : kDoubleSigns)
     if (text.starts_with(sign)) return sign.size();
-  if (kSigns.find(text.front()) != std::string_view::npos) return 1;
-  return std::min(text.find_first_of(" \t\r\n()[]&|!<>=+*/%^"), text.size());
+  return std::clamp<std::size_t>(text.find_first_of(kEnds), 1, text.size());  // 1: a sign
 }
 
 std::vector<Token> tokensOf(std::string_view text) {
