@@ -105,6 +105,7 @@ class Destroyer {
         collect(first, wrap(std::move(removed[i]).error(), "router '{}'", id.name));
       }
     }
+    collect(first, removeEmptyStore());
     collect(first, removeEmptyNetnsDirectory());
     if (first) return tl::unexpected<Error>(std::move(*first));
     return report;

@@ -23,9 +23,10 @@ const std::set<std::string, std::less<>> kOwnNames{"ids", "lock"};
 Status removeIfEmpty(const std::string& path) {
   Status removed = removeDirectory(path);
   if (removed) return removed;
-  // EBUSY: the administrator has mounted something there, and it is not ours to remove.
+  // The last two: the administrator has mounted or put something there, which is not ours to
+  // remove.
   const int err = removed.error().err;
-  if (err == ENOTEMPTY || err == EEXIST || err == EBUSY) return {};
+  if (err == ENOTEMPTY || err == EEXIST || err == EBUSY || err == ENOTDIR) return {};
   return removed;
 }
 
@@ -82,13 +83,16 @@ Status forgetRouter(const RouterId& router, bool state) {
   }
   ORRERY_TRY(unmount(torDataDirectory(router)));
   ORRERY_TRY(removeTree(paths.runDir));
-  ORRERY_TRY(removeIfEmpty(std::string(kRunDirectory) + "/" + router.network));
-  return removeEmptyStore();
+  for (const std::string& name : {router.network, std::string("ids")})
+    ORRERY_TRY(removeIfEmpty(std::string(kRunDirectory) + "/" + name));
+  return removeIfEmpty(std::string(kRunDirectory));
 }
 
 Status removeEmptyStore() {
-  ORRERY_TRY(removeIfEmpty(std::string(kRunDirectory) + "/ids"));
-  return removeIfEmpty(std::string(kRunDirectory));
+  const std::string root(kRunDirectory);
+  ORRERY_TRY_ASSIGN(const auto names, listDirectory(root));
+  for (const std::string& name : names) ORRERY_TRY(removeIfEmpty(root + "/" + name));
+  return removeIfEmpty(root);
 }
 
 std::vector<RouterSpec> inStartOrder(std::vector<RouterSpec> specs) {

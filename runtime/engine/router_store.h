@@ -32,7 +32,8 @@ Status writeSpec(const RouterSpec& spec);
 // Removes the run directory, with `state` what survives reboots too, and parents that became empty.
 Status forgetRouter(const RouterId& router, bool state);
 
-// Removes /run/orrery and what is below it, as far as it is empty.
+// Removes the directories of networks without a router, which a killed spawn leaves, and then
+// /run/orrery itself if it is empty. Needs the lock.
 Status removeEmptyStore();
 
 // Routers with every uplink before those that use it. An uplink outside of the list is no matter.

@@ -1,8 +1,7 @@
 // What a spawn and a destroy cost, in system calls: an upper bound, and the same for the thirtieth
 // router as for the third. No times: those depend on the machine (bench/).
-#include <map>
-
 #include "tests/system/engine/supervised.h"
+#include "tests/system/engine/traced.h"
 
 namespace orrery::test {
 namespace {
@@ -19,51 +18,6 @@ lan    = {{ address = "10.1.{0}.254/24", dhcp = {{ range = ["10.1.{0}.2", "10.1.
 egress = {{ type = "direct" }}
 )",
                      number);
-}
-
-// How often each call was made, by the name that strace gives it.
-using Calls = std::map<std::string, int>;
-
-struct Trace {
-  Calls calls;
-  std::string text;
-
-  int of(const std::string& name) const {
-    const auto found = calls.find(name);
-    return found == calls.end() ? 0 : found->second;
-  }
-  int all() const {
-    int sum = 0;
-    for (const auto& [name, count] : calls) sum += count;
-    return sum;
-  }
-};
-
-constexpr const char* kTrace = "/run/trace";
-
-// Of routerctl and its threads: -b lets go of the programs that it starts.
-Trace traced(const std::vector<std::string>& arguments) {
-  std::vector<std::string> argv{"/usr/bin/strace", "-f", "-b", "execve", "-qq", "-o", kTrace};
-  argv.push_back(std::string(ORRERY_BINARY_DIR) + "/bin/routerctl");
-  argv.insert(argv.end(), arguments.begin(), arguments.end());
-  const UniqueFd nowhere = must(openFile("/dev/null", O_WRONLY));
-  // A sanitizer cannot look for leaks under ptrace; other builds do not know the variable.
-  Child child = must(spawnPlain(
-      argv, {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "ASAN_OPTIONS=detect_leaks=0"},
-      {{nowhere.get(), 1}, {nowhere.get(), 2}}));
-  if (!must(waitGone(child.pidfd, kPatience))) (void)must(sendSignal(child.pidfd, SIGKILL));
-  const int code = must(waitExit(child.pidfd)).code;
-  Trace trace;
-  trace.text = must(readFile(kTrace, std::size_t{16} << 20));
-  for (const std::string_view line : split(trace.text, '\n')) {
-    const auto words = splitWords(line);  // PID call(…
-    if (words.size() < 2) continue;
-    const std::size_t end = words[1].find('(');
-    if (end != std::string_view::npos) ++trace.calls[std::string(words[1].substr(0, end))];
-  }
-  EXPECT_EQ(code, 0) << trace.text;
-  must(removeFile(kTrace));
-  return trace;
 }
 
 constexpr const char* kUniverse = "/run/definitions/universe.toml";
