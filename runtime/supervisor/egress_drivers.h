@@ -21,7 +21,8 @@ class LinkWatch {
  public:
   struct Link {
     bool present = false;
-    bool carrier = false;
+    bool up = false;
+    bool carrier = false;  // and up
     friend bool operator==(const Link&, const Link&) = default;
   };
   // Calls back at once with what is there, then at each change.
@@ -53,15 +54,17 @@ struct TunnelDevice {
   Prefix4 address;
   std::uint16_t mtu = 1420;  // bytes
 };
-// Takes it out of whichever namespace it is in; absent is fine.
-Status removeTunnelDevice(const RouterSpec& spec, const IfName& name);
-
 // The way out of a LAN namespace behind a tunnel: a default route by the tunnel's device, there as
 // long as the tunnel is up and the uplink has carrier. Whenever it goes, flows are cut, and what
 // waits in the device's queue is thrown away: the next tunnel would send it.
 class TunnelPath {
  public:
-  TunnelPath(EgressHost& host, IfName device) : host_(host), device_(std::move(device)) {}
+  // `onLost`: the device was deleted or set down by somebody else. The way out is shut by then, and
+  // the driver has to make another.
+  TunnelPath(EgressHost& host, IfName device, std::function<void()> onLost)
+      : host_(host), device_(std::move(device)), onLost_(std::move(onLost)) {}
+  // Before a new device: shuts the way out and removes what there is, in whichever namespace.
+  Status clear(const std::string& why);
   // Moves a device that is configured in the egress namespace into the LAN namespace: MTU, address,
   // up. What was there of it before is replaced.
   Status bringIn(const TunnelDevice& device);
@@ -72,9 +75,14 @@ class TunnelPath {
  private:
   Status open();
   void shut(const std::string& why);
+  Status watchDevice(const NetnsFd& lan);
+  void deviceChanged(const LinkWatch::Link& link);
 
   EgressHost& host_;
   IfName device_;
+  std::function<void()> onLost_;
+  std::optional<LinkWatch> watch_;
+  bool inside_ = false;  // the device was brought in, and nobody has taken it away
   bool up_ = false;
   bool carrier_ = false;
 };

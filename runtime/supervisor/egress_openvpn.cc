@@ -34,7 +34,7 @@ class OpenVpnDriver : public Egress, public ServiceOwner {
         spec_(host.context().spec),
         egress_(egress),
         device_(*tunnelName(spec_)),
-        path_(host, device_) {}
+        path_(host, device_, [this] { openvpn_->restart(); }) {}
 
   std::vector<std::string> rungs() const override { return {"carrier", "tunnel"}; }
 
@@ -61,8 +61,7 @@ class OpenVpnDriver : public Egress, public ServiceOwner {
 
  private:
   Result<std::vector<Gift>> prepareService(ServiceRunner&) override {
-    path_.tunnelDown("openvpn starts anew");  // what an earlier supervisor had left
-    ORRERY_TRY(removeTunnelDevice(spec_, device_));
+    ORRERY_TRY(path_.clear("openvpn starts anew"));  // what an earlier supervisor had left
     const std::uint32_t user = hostUser(host_.context().idBase, ServiceKind::openvpn);
     // Persistent, and no descriptor kept: openvpn attaches to it as its owner, without privilege.
     ORRERY_TRY_ASSIGN(const UniqueFd tun, createTun(egressNs_, device_, true, user, kDefaultMtu));

@@ -120,7 +120,7 @@ class WireGuardDriver : public Egress, public ServiceOwner {
         spec_(host.context().spec),
         egress_(egress),
         device_(*tunnelName(spec_)),
-        path_(host, device_) {}
+        path_(host, device_, [this] { makeAnew(); }) {}
 
   std::vector<std::string> rungs() const override { return {"carrier", "tunnel"}; }
 
@@ -157,8 +157,7 @@ class WireGuardDriver : public Egress, public ServiceOwner {
   // --- the kernel's ------------------------------------------------------------------------------
 
   Status startKernel() {
-    path_.tunnelDown("WireGuard starts anew");  // what an earlier supervisor had left
-    ORRERY_TRY(removeTunnelDevice(spec_, device_));
+    ORRERY_TRY(path_.clear("WireGuard starts anew"));  // what an earlier supervisor had left
     ORRERY_TRY_ASSIGN(Rtnl outside, Rtnl::open(egressNs_));
     ORRERY_TRY(createWireGuard(outside, device_, egress_.mtu));
     ORRERY_TRY(configureWireGuard(egressNs_, device_, kernelConfig(egress_, keys_, true)));
@@ -173,8 +172,7 @@ class WireGuardDriver : public Egress, public ServiceOwner {
   std::string uapiPath() const { return runDirectory(spec_.id) + "/wireguard.sock"; }
 
   Result<std::vector<Gift>> prepareService(ServiceRunner&) override {
-    path_.tunnelDown("WireGuard starts anew");
-    ORRERY_TRY(removeTunnelDevice(spec_, device_));
+    ORRERY_TRY(path_.clear("WireGuard starts anew"));
     // Persistent: were it gone with wireguard-go, the kernel would forget by itself what was
     // masqueraded behind it, before anybody could be told.
     ORRERY_TRY_ASSIGN(UniqueFd tun, createTun(egressNs_, device_, true, std::nullopt, egress_.mtu,
@@ -334,6 +332,18 @@ class WireGuardDriver : public Egress, public ServiceOwner {
     ORRERY_TRY(configureWireGuard(lan, device_, kernelConfig(egress_, keys_, true)));
     lookLater(kFirstLook);
     return {};
+  }
+
+  // The device is gone, and with it what the kernel knew; wireguard-go gets another at its start.
+  void makeAnew() {
+    if (go_) return go_->restart();
+    liveness_.reset();
+    host_.setWayOut(std::nullopt);
+    host_.setRung("tunnel", RungState::failed, "its device was taken away");
+    if (Status started = startKernel(); !started) {
+      host_.setRung("tunnel", RungState::failed, started.error().message);
+      (void)lookTimer_.start(host_.surroundings().base, kLongestLook, [this] { makeAnew(); });
+    }
   }
 
   // With several peers there is no one server to name.

@@ -31,7 +31,7 @@ Status LinkWatch::start(event_base* base, const NetnsFd& netns, const IfName& na
 
 Status LinkWatch::look() {
   ORRERY_TRY_ASSIGN(const auto link, findLink(*rtnl_, name_));
-  const Link now{link.has_value(), link && link->up && link->carrier};
+  const Link now{link.has_value(), link && link->up, link && link->up && link->carrier};
   if (last_ == now) return {};
   last_ = now;
   onChange_(now);
@@ -78,14 +78,6 @@ Status keepOnlyAddress(Rtnl& rtnl, const IfName& name, const std::optional<Prefi
   return addAddress(rtnl, name, *address);
 }
 
-Status removeTunnelDevice(const RouterSpec& spec, const IfName& name) {
-  for (const std::string& netns : {spec.id.text(), spec.id.egressText()}) {
-    ORRERY_TRY_ASSIGN(Rtnl rtnl, rtnlOf(netns));
-    ORRERY_TRY(deleteLink(rtnl, name));
-  }
-  return {};
-}
-
 // --- the way out ---------------------------------------------------------------------------------
 
 Status TunnelPath::bringIn(const TunnelDevice& device) {
@@ -99,7 +91,41 @@ Status TunnelPath::bringIn(const TunnelDevice& device) {
   }
   ORRERY_TRY(setLinkMtu(inside, device.name, device.mtu));
   ORRERY_TRY(keepOnlyAddress(inside, device.name, device.address));
-  return setLinkUp(inside, device.name);
+  ORRERY_TRY(setLinkUp(inside, device.name));
+  inside_ = true;
+  return watchDevice(lan);
+}
+
+Status TunnelPath::clear(const std::string& why) {
+  tunnelDown(why);
+  inside_ = false;
+  const RouterId& id = host_.context().spec.id;
+  for (const std::string& netns : {id.text(), id.egressText()}) {
+    ORRERY_TRY_ASSIGN(Rtnl rtnl, rtnlOf(netns));
+    ORRERY_TRY(deleteLink(rtnl, device_));
+  }
+  return {};
+}
+
+// By name, so once is enough for all devices to come.
+Status TunnelPath::watchDevice(const NetnsFd& lan) {
+  if (watch_) return {};
+  watch_.emplace();
+  Status watched = watch_->start(host_.surroundings().base, lan, device_,
+                                 [this](const LinkWatch::Link& link) { deviceChanged(link); });
+  if (!watched) watch_.reset();
+  return watched;
+}
+
+void TunnelPath::deviceChanged(const LinkWatch::Link& link) {
+  if (!inside_ || (link.present && link.up)) return;
+  inside_ = false;
+  const char* why =
+      link.present ? "the tunnel's device was set down" : "the tunnel's device was deleted";
+  // An event of its own: where the device is gone the kernel has forgotten the flows already.
+  host_.note(Severity::warning, "", "tunnel-device-lost", {{"why", why}});
+  tunnelDown(why);
+  onLost_();
 }
 
 Status TunnelPath::tunnelUp() {

@@ -78,7 +78,7 @@ class CutTest(ProductTest):
 
     def assert_healed(self, router: str) -> None:
         self.product.wait_ready(router, HEALS_WITHIN)
-        client, _ = self.client(f"after-{router}", router)
+        client, _ = self.client(f"after{next(self._numbers)}-{router}", router)
         self.assert_fetches(router, client, f"http://{self.facts['http']['address']}/", tries=3)
 
     def phase(self, router: str) -> str:
@@ -89,11 +89,11 @@ class CutTest(ProductTest):
         state: dict[str, Any] = json.loads(self.product.ctl("--json", "status", router).stdout)
         return state
 
-    def wait_told(self, router: str, why: str) -> None:
+    def wait_told(self, router: str, why: str, name: str = "flows-cut") -> None:
         """By the router's events, a moment after its clients."""
         log = Path(f"/run/orrery/network0/{router}/log/events")
-        cuts = lambda: [e for line in log.read_text().splitlines() if (e := json.loads(line))["event"] == "flows-cut"]  # noqa: E731
-        linux.wait_until(f"event: {why}", lambda: why in [event["fields"]["why"] for event in cuts()])
+        told = lambda: [e for line in log.read_text().splitlines() if (e := json.loads(line))["event"] == name]  # noqa: E731
+        linux.wait_until(f"event: {why}", lambda: why in [event["fields"]["why"] for event in told()])
 
     def kill(self, router: str, service: str) -> None:
         os.kill(self.product.processes()[f"{router}/{service}"], signal.SIGKILL)
@@ -189,6 +189,23 @@ class Cut(CutTest):
                 self.assert_all_cut("galaxy1", held, listening)
                 self.assert_no_way_out("galaxy1")
             self.assert_healed("galaxy1")
+
+    # --- a tunnel's device --------------------------------------------------------------------------
+
+    def test_a_tunnels_device_is_taken_away(self) -> None:
+        """By root's own hand. Each driver makes another; meanwhile there is no way out."""
+        deleted, down = "the tunnel's device was deleted", "the tunnel's device was set down"
+        for router, device, server in (("galaxy0", "tun0", "openvpn-udp"), ("galaxy1", "wg0", "wireguard")):
+            for why, act in ((deleted, ["del", device]), (down, ["set", device, "down"])):
+                with self.subTest(router=router, why=why):
+                    held = self.held(router, f"-{device}-{act[0]}")
+                    with silenced(self.lab.ledger, server):
+                        linux.run(["ip", "link", *act], f"network0.{router}")
+                        self.assert_cut(router, held)
+                        self.wait_told(router, why, "tunnel-device-lost")
+                        self.assertNotEqual(self.phase(router), "ready")
+                        self.assert_no_way_out(router)
+                    self.assert_healed(router)
 
     # --- SOCKS5 -------------------------------------------------------------------------------------
 
