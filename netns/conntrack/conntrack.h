@@ -22,9 +22,9 @@ struct TrackedFlow {
   std::uint8_t protocol = 0;  // IANA
   Ipv4 source, destination;
   std::uint16_t sourcePort = 0, destinationPort = 0;
-  friend bool operator==(const TrackedFlow&, const TrackedFlow&) = default;
+  friend auto operator<=>(const TrackedFlow&, const TrackedFlow&) = default;
 };
-// Of an IPCTNL_MSG_CT_NEW. Err EBADMSG; EAFNOSUPPORT if it is not of IPv4.
+// Of an IPCTNL_MSG_CT_NEW or _DELETE. Err EBADMSG; EAFNOSUPPORT if it is not of IPv4.
 Result<TrackedFlow> parseTrackedFlow(Bytes payload);
 
 class Conntrack {

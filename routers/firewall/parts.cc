@@ -163,9 +163,6 @@ Table noIpv6() {
   return table;
 }
 
-bool isProxied(const EgressSpec& egress) {
-  return std::holds_alternative<TorEgress>(egress) || std::holds_alternative<Socks5Egress>(egress);
-}
 bool isTunnel(const EgressSpec& egress) {
   return std::holds_alternative<OpenVpnEgress>(egress) ||
          std::holds_alternative<WireGuardEgress>(egress);

@@ -97,7 +97,6 @@ std::optional<nft::Chain> filterChain(const RouterSpec& spec, FilterDirection di
 
 nft::Ruleset forwardingRuleset(const RouterSpec& spec);  // direct, openvpn, wireguard
 
-bool isProxied(const EgressSpec& egress);  // tor, socks5
-bool isTunnel(const EgressSpec& egress);   // openvpn, wireguard
+bool isTunnel(const EgressSpec& egress);  // openvpn, wireguard
 
 }  // namespace orrery::firewall

@@ -10,11 +10,6 @@ IfName fixedName(const char* name) {
   return IfName::parse(name).value();
 }
 
-bool isProxied(const RouterSpec& spec) {
-  return std::holds_alternative<TorEgress>(spec.egress) ||
-         std::holds_alternative<Socks5Egress>(spec.egress);
-}
-
 class Builder {
  public:
   Builder(const RouterSpec& spec, const Placement& placement) : spec_(spec), at_(placement) {}
@@ -41,14 +36,14 @@ class Builder {
       add(LinkUpResource{spec_.id.egressText(), fixedName("lo")});
     }
     add(NetnsResource{lan()});
-    add(SysctlsResource{
-        lan(), isProxied(spec_) ? endpointSysctls(at_.kernel) : forwardingSysctls(at_.kernel)});
+    add(SysctlsResource{lan(), isProxied(spec_.egress) ? endpointSysctls(at_.kernel)
+                                                       : forwardingSysctls(at_.kernel)});
     add(RulesetResource{lan(), lanRuleset(spec_), !spec_.clientLimits.given});
     add(LinkUpResource{lan(), fixedName("lo")});
     // What no other route takes goes to a link that leads nowhere, by way of the rules that refuse
     // it. Without a route at all the kernel's answer would be an ICMP error, which ends no
     // connection.
-    if (!isProxied(spec_))
+    if (!isProxied(spec_.egress))
       add(RouteResource{lan(), Prefix4{Ipv4{0}, 0}, std::nullopt, fixedName("lo"), kLastTable,
                         false});
   }
@@ -69,7 +64,7 @@ class Builder {
     // that changes): masquerade would take any other one of the namespace.
     add(AddressResource{lan(), bridgeName(spec_), spec_.lan.address, true});
     add(LinkUpResource{lan(), bridgeName(spec_)});
-    if (!isProxied(spec_)) return;
+    if (!isProxied(spec_.egress)) return;
     add(MarkRuleResource{lan(), kProxyMark, kTproxyTable});
     add(RouteResource{lan(), Prefix4{Ipv4{0}, 0}, std::nullopt, fixedName("lo"), kTproxyTable,
                       true});

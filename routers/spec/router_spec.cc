@@ -37,6 +37,10 @@ const char* egressName(const EgressSpec& egress) {
   return std::visit(Names{}, egress);
 }
 
+bool isProxied(const EgressSpec& egress) {
+  return std::holds_alternative<TorEgress>(egress) || std::holds_alternative<Socks5Egress>(egress);
+}
+
 bool hasEgressNamespace(const RouterSpec& spec) {
   return !std::holds_alternative<DirectEgress>(spec.egress);
 }

@@ -206,5 +206,7 @@ struct RouterSpec {
 // True if the router keeps its uplink in a namespace of its own (tunnels and proxies). A direct
 // router has one namespace.
 bool hasEgressNamespace(const RouterSpec& spec);
+// Its clients' connections end at tproxy: tor, socks5.
+bool isProxied(const EgressSpec& egress);
 
 }  // namespace orrery

@@ -338,8 +338,6 @@ class WireGuardDriver : public Egress, public ServiceOwner {
   void makeAnew() {
     if (go_) return go_->restart();
     liveness_.reset();
-    host_.setWayOut(std::nullopt);
-    host_.setRung("tunnel", RungState::failed, "its device was taken away");
     if (Status started = startKernel(); !started) {
       host_.setRung("tunnel", RungState::failed, started.error().message);
       (void)lookTimer_.start(host_.surroundings().base, kLongestLook, [this] { makeAnew(); });

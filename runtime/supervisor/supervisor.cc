@@ -6,7 +6,6 @@
 
 #include <algorithm>
 
-#include "netns/conntrack/nudge.h"
 #include "netns/namespace/netns.h"
 #include "runtime/engine/incarnation.h"
 #include "runtime/supervisor/refused_call.h"
@@ -26,14 +25,9 @@ constexpr std::chrono::seconds kPatience{15};
 constexpr std::string_view kHaveRead = "read /run/told/hosts";
 constexpr std::chrono::seconds kReadLimit{2};
 
-bool isProxied(const RouterSpec& spec) {
-  return std::holds_alternative<TorEgress>(spec.egress) ||
-         std::holds_alternative<Socks5Egress>(spec.egress);
-}
-
 bool needsDnsmasq(const RouterSpec& spec) {
   // tproxy answers DNS on a proxied LAN; there dnsmasq is for DHCP alone.
-  return spec.lan.dhcp.has_value() || !isProxied(spec);
+  return spec.lan.dhcp.has_value() || !isProxied(spec.egress);
 }
 
 std::vector<std::string> seccompWarnings(const SeccompSpec& seccomp) {
@@ -192,6 +186,11 @@ Status Supervisor::startServices() {
   }
   for (const std::string& rung : egress_->rungs())
     state_.ladder.push_back({rung, RungState::pending, ""});
+  if (Status watched = flows_.watch(
+          base_.get(),
+          [this](std::size_t told) { tellOfCut(told, "the kernel has forgotten them"); });
+      !watched)
+    note(Severity::warning, "", "flows-not-watched", {{"why", watched.error().message}});
   if (Status started = egress_->start(); !started) fail("egress", started.error().message);
   judge();
   stateChanged();
@@ -364,25 +363,16 @@ void Supervisor::dnsmasqHasRead() {
 }
 
 void Supervisor::cutFlows(const std::string& why) {
-  std::size_t flows = 0;
-  Status cut = [&]() -> Status {
-    ORRERY_TRY_ASSIGN(const NetnsFd lan, openNetns(spec_.id.text()));
-    ORRERY_TRY_ASSIGN(Conntrack tracking, Conntrack::open(lan));
-    // Without the list nobody is nudged, but all is forgotten.
-    auto clients = tracking.list().value_or(std::vector<TrackedFlow>{});
-    ORRERY_TRY(tracking.forgetAll());
-    const Prefix4 own = spec_.lan.address;
-    std::erase_if(clients, [&](const TrackedFlow& flow) {
-      return !own.contains(flow.source) || own.contains(flow.destination);
-    });
-    flows = clients.size();
-    // On a proxied LAN tproxy ends them by closing its sockets.
-    return isProxied(spec_) ? Status{} : nudge(lan, clients).map([](std::size_t) {});
-  }();
-  if (!cut)
-    note(Severity::error, "", "flows-not-cut", {{"why", cut.error().message}});
-  else if (flows > 0)
-    note(Severity::info, "", "flows-cut", {{"flows", std::to_string(flows)}, {"why", why}});
+  const auto flows = flows_.cut();
+  if (!flows)
+    note(Severity::error, "", "flows-not-cut", {{"why", flows.error().message}});
+  else
+    tellOfCut(*flows, why);
+}
+
+void Supervisor::tellOfCut(std::size_t flows, const std::string& why) {
+  if (flows == 0) return;
+  note(Severity::info, "", "flows-cut", {{"flows", std::to_string(flows)}, {"why", why}});
 }
 
 void Supervisor::fail(const std::string& rung, std::string why) {

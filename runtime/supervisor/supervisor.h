@@ -17,6 +17,7 @@
 #include "runtime/engine/placement.h"
 #include "runtime/engine/programs.h"
 #include "runtime/log/log.h"
+#include "runtime/supervisor/client_flows.h"
 #include "runtime/supervisor/egress.h"
 #include "runtime/supervisor/keeper.h"
 #include "runtime/supervisor/loop.h"
@@ -69,6 +70,7 @@ class Supervisor : public ControlHandler, public EgressHost, public ServiceOwner
                  const std::optional<Endpoint>& server) override;
   void setResolvers(const std::vector<Ipv4>& servers) override;
   void cutFlows(const std::string& why) override;
+  void tellOfCut(std::size_t flows, const std::string& why);
   void fail(const std::string& rung, std::string why) override;
   void note(Severity severity, const std::string& service, const std::string& name,
             std::vector<std::pair<std::string, std::string>> fields) override;
@@ -102,6 +104,7 @@ class Supervisor : public ControlHandler, public EgressHost, public ServiceOwner
   Keeper keeper_;
   ReadWatch keeperWatch_;
   std::vector<SignalWatch> signals_;
+  ClientFlows flows_{spec_};
   std::unique_ptr<Egress> egress_;
   std::unique_ptr<ServiceRunner> dnsmasq_;
   Timer writeTimer_;

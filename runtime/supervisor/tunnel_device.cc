@@ -122,6 +122,8 @@ void TunnelPath::deviceChanged(const LinkWatch::Link& link) {
   inside_ = false;
   const char* why =
       link.present ? "the tunnel's device was set down" : "the tunnel's device was deleted";
+  host_.setWayOut(std::nullopt);
+  host_.setRung("tunnel", RungState::failed, why);
   // An event of its own: where the device is gone the kernel has forgotten the flows already.
   host_.note(Severity::warning, "", "tunnel-device-lost", {{"why", why}});
   tunnelDown(why);

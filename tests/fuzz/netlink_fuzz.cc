@@ -5,6 +5,7 @@
 #include <span>
 
 #include "netns/addr/address.h"
+#include "netns/conntrack/forgotten.h"
 #include "netns/link/link.h"
 #include "netns/neigh/neigh.h"
 #include "netns/netlink/message.h"
@@ -17,7 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace orrery;
   if (size == 0) return 0;
   const Bytes payload(reinterpret_cast<const std::byte*>(data) + 1, size - 1);
-  switch (data[0] % 9) {
+  switch (data[0] % 10) {
     case 0:
       (void)parseLink(payload);
       break;
@@ -41,6 +42,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     case 7:
       (void)parseEvents(payload);
+      break;
+    case 9:
+      (void)parseForgotten(payload);
       break;
     default:
       (void)splitMessages(payload);

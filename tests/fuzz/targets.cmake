@@ -10,7 +10,7 @@ orrery_fuzz_target(egress DEPS orrery::routers_egress)
 orrery_fuzz_target(filter DEPS orrery::netns_pcap orrery::routers_spec)
 orrery_fuzz_target(journal DEPS orrery::runtime_engine)
 orrery_fuzz_target(netlink DEPS orrery::netns_link orrery::netns_route orrery::netns_neigh
-  orrery::netns_observe orrery::netns_wireguard)
+  orrery::netns_conntrack orrery::netns_observe orrery::netns_wireguard)
 orrery_fuzz_target(nftables DEPS orrery::netns_nft)
 orrery_fuzz_target(seccomp DEPS orrery::sandbox_seccomp)
 orrery_fuzz_target(socks5 DEPS orrery::runtime_tproxy)

@@ -16,7 +16,7 @@ import unittest
 from pathlib import Path
 from typing import Any, Iterator
 
-from lab import conntrack, linux, plan, wireguard
+from lab import conntrack, linux, plan, wireguard, wires
 from lab.capture import TCP, Capture
 from lab.client import Client
 from lab.held import Held
@@ -241,6 +241,19 @@ class Cut(CutTest):
         far.wait_for_reset(TOLD_WITHIN)  # galaxy3 has lost nothing: the reset comes to it as the server's would
         self.assert_no_way_out("universe0")
         linux.run([*wire, "up"], plan.ISP)
+        self.assert_healed("universe0")
+
+    def test_the_kernel_forgets_before_the_supervisor_looks(self) -> None:
+        """As it does with all that was masqueraded behind a device that goes. Who only listens is told all the same."""
+        held, listening = self.held("universe0"), self.held("universe0", "-listening")
+        self.addCleanup(self.lab.replug)
+        with self.stopped(self.product.processes()["universe0/supervisor"]):
+            wires.unplug(plan.NICS[0])
+            for each in (held, listening):
+                self.assert_forgotten("universe0", each)
+        self.assert_all_cut("universe0", held, listening)
+        self.assert_no_way_out("universe0")
+        wires.plug_in(plan.NICS[0])
         self.assert_healed("universe0")
 
     def test_the_lease_is_another(self) -> None:

@@ -1,17 +1,25 @@
 #include <libnetfilter_conntrack/libnetfilter_conntrack.h>
+#include <linux/netfilter/nf_conntrack_tcp.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <memory>
+#include <optional>
 
+#include "netns/conntrack/forgotten.h"
 #include "netns/conntrack/nudge.h"
 #include "tests/system/netns_fixture.h"
 
 namespace orrery::test {
 namespace {
 
-// Writes a UDP flow into the table of the thread's namespace, as if a packet had made it.
-Status makeFlow(Ipv4 from, Ipv4 to, std::uint16_t port) {
+// Writes a flow into the table of the thread's namespace, as if packets had made it: UDP, or TCP in
+// that state.
+Status makeFlow(Ipv4 from, Ipv4 to, std::uint16_t port,
+                std::optional<std::uint8_t> tcpState = std::nullopt) {
   const std::unique_ptr<nfct_handle, int (*)(nfct_handle*)> handle(::nfct_open(CONNTRACK, 0),
                                                                    ::nfct_close);
   const std::unique_ptr<nf_conntrack, void (*)(nf_conntrack*)> flow(::nfct_new(), ::nfct_destroy);
@@ -19,7 +27,8 @@ Status makeFlow(Ipv4 from, Ipv4 to, std::uint16_t port) {
   ::nfct_set_attr_u8(flow.get(), ATTR_L3PROTO, AF_INET);
   ::nfct_set_attr_u32(flow.get(), ATTR_IPV4_SRC, htonl(from.value));
   ::nfct_set_attr_u32(flow.get(), ATTR_IPV4_DST, htonl(to.value));
-  ::nfct_set_attr_u8(flow.get(), ATTR_L4PROTO, IPPROTO_UDP);
+  ::nfct_set_attr_u8(flow.get(), ATTR_L4PROTO, tcpState ? IPPROTO_TCP : IPPROTO_UDP);
+  if (tcpState) ::nfct_set_attr_u8(flow.get(), ATTR_TCP_STATE, *tcpState);
   ::nfct_set_attr_u16(flow.get(), ATTR_PORT_SRC, htons(port));
   ::nfct_set_attr_u16(flow.get(), ATTR_PORT_DST, htons(53));
   ::nfct_setobjopt(flow.get(), NFCT_SOPT_SETUP_REPLY);
@@ -59,6 +68,62 @@ TEST_F(ConntrackTest, ForgetsAllHereAndNothingElsewhere) {
   EXPECT_EQ(must(there.list()).size(), 1u);
   must(here.forgetAll());
 }
+
+// --- what is forgotten ---------------------------------------------------------------------------
+
+constexpr std::uint16_t kEstablished = 5000;  // a port
+
+class Forgotten : public ::testing::Test {
+ protected:
+  void makeAll() {
+    must(inNetns(place_.netns, []() -> Status {
+      ORRERY_TRY(makeFlow(ip("10.0.0.2"), ip("192.0.2.1"), 1000));
+      for (std::uint8_t state = TCP_CONNTRACK_SYN_SENT; state <= TCP_CONNTRACK_CLOSE; ++state) {
+        const bool open = state == TCP_CONNTRACK_ESTABLISHED;
+        const auto port = open ? kEstablished : static_cast<std::uint16_t>(4000 + state);
+        ORRERY_TRY(makeFlow(ip("10.0.0.2"), ip("192.0.2.1"), port, state));
+      }
+      return {};
+    }));
+    tracking_ = must(Conntrack::open(place_.netns));
+    ASSERT_EQ(must(tracking_->list()).size(), 9u);
+  }
+  Place place_;
+  std::optional<Conntrack> tracking_;
+};
+
+TEST_F(Forgotten, IsToldOfEstablishedTcpAndOfNothingElse) {
+  ForgottenFlows forgotten = must(ForgottenFlows::watch(place_.netns));
+  makeAll();
+  EXPECT_TRUE(must(forgotten.read()).empty()) << "nothing is gone yet";
+  must(tracking_->forgetAll());
+  const TrackedFlow open{IPPROTO_TCP, ip("10.0.0.2"), ip("192.0.2.1"), kEstablished, 53};
+  EXPECT_EQ(must(forgotten.read()), std::vector{open});
+  EXPECT_TRUE(must(forgotten.read()).empty()) << "once";
+}
+
+TEST_F(Forgotten, IsToldOfItsOwnNamespaceOnly) {
+  const Place other;
+  ForgottenFlows forgotten = must(ForgottenFlows::watch(other.netns));
+  makeAll();
+  must(tracking_->forgetAll());
+  EXPECT_TRUE(must(forgotten.read()).empty());
+}
+
+TEST(ParseForgotten, RefusesWhatIsCutShort) {
+  nlmsghdr header{};
+  header.nlmsg_type = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_DELETE;
+  header.nlmsg_len = NLMSG_LENGTH(sizeof(nfgenmsg));
+  std::vector<std::byte> bytes(header.nlmsg_len);
+  std::memcpy(bytes.data(), &header, sizeof header);
+  EXPECT_TRUE(must(parseForgotten(bytes)).empty()) << "of no family";
+  bytes[sizeof header] = std::byte{AF_INET};
+  EXPECT_EQ(parseForgotten(bytes).error().err, EBADMSG);
+  bytes.pop_back();
+  EXPECT_EQ(parseForgotten(bytes).error().err, EBADMSG);
+}
+
+// --- the nudge -----------------------------------------------------------------------------------
 
 std::uint32_t sumOf(const NudgeSegment& segment, std::size_t from) {
   std::uint32_t sum = 0;
