@@ -314,6 +314,14 @@ Result<std::vector<Attachment>> detachLost(const RouterId& router, const std::st
   return detachLostLocked(router, root, lan);
 }
 
+Result<std::vector<std::string>> removeUnfinished(const RouterId& router, const std::string& root) {
+  ORRERY_TRY_ASSIGN(const StoreLock lock, StoreLock::acquire());
+  ORRERY_TRY_ASSIGN(auto removed, removeTemporaries(RouterPaths(router, root).attachments));
+  ORRERY_TRY_ASSIGN(const auto more, removeTemporaries(root + reservationDirectory(router)));
+  removed.insert(removed.end(), more.begin(), more.end());
+  return removed;
+}
+
 Result<std::vector<Attachment>> listAttachments(const RouterId& router, const std::string& root) {
   const RouterPaths paths(router, root);
   ORRERY_TRY_ASSIGN(const auto names, listDirectory(paths.attachments));

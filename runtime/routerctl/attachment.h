@@ -60,6 +60,9 @@ Status detachClient(const RouterId& router, const Attachment& attachment,
 // Detaches clients whose namespace has ended and with it their port (`run` was killed). Returns
 // them.
 Result<std::vector<Attachment>> detachLost(const RouterId& router, const std::string& root = "");
+// Files of attachments that were being written when their command was killed. Returns their paths.
+Result<std::vector<std::string>> removeUnfinished(const RouterId& router,
+                                                  const std::string& root = "");
 Result<std::vector<Attachment>> listAttachments(const RouterId& router,
                                                 const std::string& root = "");
 

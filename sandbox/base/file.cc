@@ -14,6 +14,8 @@
 namespace orrery {
 namespace {
 
+constexpr std::string_view kTemporaryEnd = ".XXXXXX";  // mkostemp(3) writes over the X
+
 struct DirCloser {
   void operator()(DIR* d) const noexcept { (void)::closedir(d); }
 };
@@ -206,7 +208,8 @@ Status writeAll(int fd, std::string_view bytes) {
 Status writeFileAtomic(const std::string& path, std::string_view text, mode_t mode) {
   const std::size_t slash = path.rfind('/');
   const std::size_t base = slash == std::string::npos ? 0 : slash + 1;
-  std::string temporary = path.substr(0, base) + "." + path.substr(base) + ".XXXXXX";
+  std::string temporary =
+      path.substr(0, base) + "." + path.substr(base) + std::string(kTemporaryEnd);
   {
     // A new file (O_EXCL) with mode 0600 until it is whole.
     const UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));
@@ -224,6 +227,18 @@ Status writeFileAtomic(const std::string& path, std::string_view text, mode_t mo
     return sysError(err, "rename to '{}'", path);
   }
   return {};
+}
+
+Result<std::vector<std::string>> removeTemporaries(const std::string& directory) {
+  std::vector<std::string> removed;
+  ORRERY_TRY_ASSIGN(const auto names, listDirectory(directory));
+  for (const std::string& name : names) {
+    const std::size_t end = name.rfind('.');
+    if (name[0] != '.' || end == 0 || name.size() - end != kTemporaryEnd.size()) continue;
+    removed.push_back(directory + "/" + name);
+    ORRERY_TRY(removeFile(removed.back()));
+  }
+  return removed;
 }
 
 Status writeExisting(const std::string& path, std::string_view text) {

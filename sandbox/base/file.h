@@ -33,6 +33,9 @@ Result<std::string> readAll(int fd, std::size_t limit = kDefaultReadLimit);
 // Writes to a temporary file in the same directory, then renames it over `path`. The temporary name
 // begins with '.', so that who reads whole directories (dnsmasq's hosts.d) leaves it alone.
 Status writeFileAtomic(const std::string& path, std::string_view text, mode_t mode = 0644);
+// Removes the temporary files of writers that were killed, and returns their paths. Nobody may be
+// writing into the directory meanwhile; a missing one is fine.
+Result<std::vector<std::string>> removeTemporaries(const std::string& directory);
 
 // For sysctl, cgroup and procfs files: one write(2) of the whole text into an existing file.
 Status writeExisting(const std::string& path, std::string_view text);

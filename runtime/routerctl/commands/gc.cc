@@ -19,6 +19,8 @@ class GcCommand final : public Command {
       for (const Attachment& client : lost)
         report.removed.push_back(
             fmt::format("client {} of {}", toString(client.address), id.text()));
+      ORRERY_TRY_ASSIGN(const auto files, removeUnfinished(id, context.root));
+      for (const std::string& path : files) report.removed.push_back("file " + path);
     }
     Console& console = context.console;
     if (console.mode().json) {

@@ -97,5 +97,83 @@ TEST_F(Crash, OfADestroyIsCarriedOnByTheNext) {
   expectMost(killed, points.size());
 }
 
+// --- clients -------------------------------------------------------------------------------------
+
+class ClientCrash : public Crash {
+ protected:
+  void SetUp() override {
+    Crash::SetUp();
+    run(kSpawn);
+    must(pinNetns(client_.netns, "client"));
+    whole_ = present();
+  }
+  void TearDown() override {
+    must(unpinNetns("client"));
+    Crash::TearDown();
+  }
+
+  // What an attachment changes: links at both ends, its record and reservation, elements of the
+  // guard's sets.
+  std::vector<std::string> present() {
+    std::vector<std::string> lines = linksOf(client_.rtnl);
+    const Network lan = networkOf(paths_.lanNetns);
+    lines.insert(lines.end(), lan.links.begin(), lan.links.end());
+    for (const std::string& directory : {paths_.attachments, reservationDirectory(galaxy_)})
+      for (const std::string& name : must(listDirectory(directory))) lines.push_back(name);
+    lines.push_back(nft::toText(lan.rules));
+    return lines;
+  }
+
+  Place client_;
+  std::vector<std::string> whole_;
+  const std::vector<std::string> attach_{"attach", "galaxy3", "--netns", "client"};
+  const std::vector<std::string> detach_{"detach", "galaxy3", "--all"};
+};
+
+TEST_F(ClientCrash, OfAnAttachLeavesNothingThatDetachAndGcDoNotTake) {
+  const auto points = changesIn(traced(attach_));
+  run(detach_);
+  ASSERT_TRUE(same(whole_, present()));
+  int killed = 0;
+  for (const CallPoint& point : points) {
+    SCOPED_TRACE(text(point));
+    killed += killedAt(attach_, point);
+    run(detach_);
+    run({"gc"});
+    EXPECT_TRUE(same(whole_, present()));
+  }
+  expectMost(killed, points.size());
+}
+
+TEST_F(ClientCrash, OfADetachIsCarriedOnByTheNext) {
+  run(attach_);
+  const auto points = changesIn(traced(detach_));
+  int killed = 0;
+  for (const CallPoint& point : points) {
+    SCOPED_TRACE(text(point));
+    run(attach_);
+    killed += killedAt(detach_, point);
+    run(detach_);
+    EXPECT_TRUE(same(whole_, present()));
+  }
+  expectMost(killed, points.size());
+}
+
+// The client's namespace ends with the command, and its port a moment later.
+TEST_F(ClientCrash, OfARunLeavesNothingThatGcDoesNotTake) {
+  const std::vector<std::string> command{"run", "galaxy3", "--", "/bin/true"};
+  const std::vector<std::string> links = networkOf(paths_.lanNetns).links;
+  const auto points = changesIn(traced(command));
+  int killed = 0;
+  for (const CallPoint& point : points) {
+    SCOPED_TRACE(text(point));
+    killed += killedAt(command, point);
+    awaitLinks(paths_.lanNetns, links);
+    run({"gc"});
+    EXPECT_TRUE(same(whole_, present()));
+  }
+  expectMost(killed, points.size());
+}
+
 }  // namespace
 }  // namespace orrery::test

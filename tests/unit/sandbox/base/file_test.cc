@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include <atomic>
+#include <fstream>
 #include <thread>
 
 namespace orrery {
@@ -46,6 +47,16 @@ TEST_F(Files, AtomicWriteShowsNothingButHiddenNamesOnItsWay) {
   const auto* event = reinterpret_cast<const inotify_event*>(buffer);
   EXPECT_TRUE(std::string(event->name).starts_with(".10.0.0.2.")) << event->name;
   EXPECT_EQ(static_cast<std::size_t>(got), sizeof(inotify_event) + event->len) << "one file only";
+}
+
+TEST_F(Files, TemporariesOfKilledWritersAreTheirsAlone) {
+  for (const char* name : {".state.json.Ab3_xY", ".hidden", "kept.abcdef", ".two.short"})
+    std::ofstream(directory_ + "/" + name) << "x";
+  const auto removed = removeTemporaries(directory_);
+  ASSERT_TRUE(removed);
+  EXPECT_EQ(*removed, std::vector{directory_ + "/.state.json.Ab3_xY"});
+  EXPECT_EQ(listDirectory(directory_)->size(), 3u);
+  EXPECT_TRUE(removeTemporaries(directory_ + "/none")->empty());
 }
 
 TEST_F(Files, AtomicWriteReplacesALinkAndNotWhatItPointsTo) {
