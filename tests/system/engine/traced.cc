@@ -40,9 +40,12 @@ struct TracedCall {
   std::string_view thread, name, line;
 };
 
+// Without what the kernel begins anew by itself: a sysctl of forwarding does while somebody else
+// holds the lock of all links (devinet_sysctl_forward(), net/ipv4/devinet.c).
 std::vector<TracedCall> callsOf(std::string_view text) {
   std::vector<TracedCall> calls;
   for (const std::string_view line : split(text, '\n')) {
+    if (line.find(" ERESTARTNOINTR ") != std::string_view::npos) continue;
     const auto words = splitWords(line);  // PID call(…
     if (words.size() < 2) continue;
     const std::size_t end = words[1].find('(');
