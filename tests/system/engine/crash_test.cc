@@ -1,16 +1,25 @@
 // A command that is killed at any of its system calls leaves nothing that the next one does not
 // take up or away.
+#include <functional>
+
 #include "tests/system/engine/supervised.h"
 #include "tests/system/engine/traced.h"
 
 namespace orrery::test {
 namespace {
 
-const std::vector<std::string> kSpawn{"spawn", kDefinition};
-const std::vector<std::string> kDestroyAll{"destroy", "--all"};
+using Words = std::vector<std::string>;
+
+const Words kSpawn{"spawn", kDefinition};
+const Words kDestroyAll{"destroy", "--all"};
 
 class Crash : public Supervised {
  protected:
+  static void run(const Words& arguments) {
+    const Outcome done = Command(arguments).wait();
+    EXPECT_EQ(done.code, 0) << done;
+  }
+
   // What ends by itself a moment after a command (a process that finds its router gone, a link of
   // a dying namespace) is waited for.
   ::testing::AssertionResult clean() const {
@@ -23,79 +32,68 @@ class Crash : public Supervised {
       (void)::poll(&none, 1, 5);
     }
   }
-  static void run(const std::vector<std::string>& arguments) {
-    const Outcome done = Command(arguments).wait();
-    EXPECT_EQ(done.code, 0) << done;
-  }
-  static std::string text(const CallPoint& point) {
-    return fmt::format("killed at {} number {}", point.name, point.number);
+
+  // The command's moments are those of a run that is left alone, from where `before` leads to.
+  static void killAtEach(const Words& command, const std::function<void()>& before,
+                         const std::function<void()>& after) {
+    before();
+    const auto points = changesIn(traced(command));
+    after();
+    std::size_t killed = 0;
+    for (const CallPoint& point : points) {
+      SCOPED_TRACE(fmt::format("killed at {} number {}", point.name, point.number));
+      before();
+      if (killedAt(command, point)) ++killed;
+      after();
+      if (HasFatalFailure()) return;
+    }
+    // Threads may share a command's calls out in another way than in the run that was counted, and
+    // who waits may do so in other steps.
+    EXPECT_GE(killed * 4, points.size() * 3) << "the rest came to their ends";
   }
 };
 
-// Threads may share a command's calls out in another way than in the run that was counted, and who
-// waits may do so in other steps.
-void expectMost(int killed, std::size_t points) {
-  EXPECT_GE(killed * 4, static_cast<int>(points) * 3) << "the rest came to their ends";
-}
-
 TEST_F(Crash, OfASpawnLeavesNothingThatDestroyDoesNotTake) {
-  const auto points = changesIn(traced(kSpawn));
-  run(kDestroyAll);
-  ASSERT_TRUE(clean());
-  int killed = 0;
-  for (const CallPoint& point : points) {
-    SCOPED_TRACE(text(point));
-    killed += killedAt(kSpawn, point);
-    run(kDestroyAll);
-    ASSERT_TRUE(clean());
-  }
-  expectMost(killed, points.size());
+  killAtEach(
+      kSpawn, [] {},
+      [&] {
+        run(kDestroyAll);
+        ASSERT_TRUE(clean());
+      });
 }
 
 TEST_F(Crash, OfASpawnIsTakenUpByTheNext) {
-  const auto points = changesIn(traced(kSpawn));
-  run(kDestroyAll);
-  int killed = 0;
-  for (std::size_t i = 0; i < points.size(); ++i) {
-    SCOPED_TRACE(text(points[i]));
-    killed += killedAt(kSpawn, points[i]);
-    if (i % 3 == 0) run({"gc"});
-    run(kSpawn);  // and waits until both are ready
-    run(kDestroyAll);
-    ASSERT_TRUE(clean());
-  }
-  expectMost(killed, points.size());
+  int turn = 0;
+  killAtEach(
+      kSpawn, [] {},
+      [&] {
+        if (turn++ % 3 == 0) run({"gc"});
+        run(kSpawn);  // and waits until both are ready
+        run(kDestroyAll);
+        ASSERT_TRUE(clean());
+      });
 }
 
 TEST_F(Crash, OfARestartIsTakenUpByTheNext) {
-  const std::vector<std::string> restart{"restart", "galaxy3"};
+  const Words restart{"restart", "galaxy3"};
   run(kSpawn);
-  int killed = 0;
-  const auto points = changesIn(traced(restart));
   const std::vector<std::string> whole = networkOf(paths_.lanNetns).links;
-  for (const CallPoint& point : points) {
-    SCOPED_TRACE(text(point));
-    killed += killedAt(restart, point);
-    run(restart);
-    EXPECT_EQ(status().phase, RouterPhase::ready);
-    ASSERT_EQ(networkOf(paths_.lanNetns).links, whole);
-  }
-  expectMost(killed, points.size());
+  killAtEach(
+      restart, [] {},
+      [&] {
+        run(restart);
+        EXPECT_EQ(status().phase, RouterPhase::ready);
+        ASSERT_EQ(networkOf(paths_.lanNetns).links, whole);
+      });
 }
 
 TEST_F(Crash, OfADestroyIsCarriedOnByTheNext) {
-  run(kSpawn);
-  const auto points = changesIn(traced(kDestroyAll));
-  ASSERT_TRUE(clean());
-  int killed = 0;
-  for (const CallPoint& point : points) {
-    SCOPED_TRACE(text(point));
-    run(kSpawn);
-    killed += killedAt(kDestroyAll, point);
-    run(kDestroyAll);
-    ASSERT_TRUE(clean());
-  }
-  expectMost(killed, points.size());
+  killAtEach(
+      kDestroyAll, [] { run(kSpawn); },
+      [&] {
+        run(kDestroyAll);
+        ASSERT_TRUE(clean());
+      });
 }
 
 // --- clients -------------------------------------------------------------------------------------
@@ -124,56 +122,43 @@ class ClientCrash : public Crash {
     lines.push_back(nft::toText(lan.rules));
     return lines;
   }
+  void expectWhole() { EXPECT_TRUE(same(whole_, present())); }
 
   Place client_;
   std::vector<std::string> whole_;
-  const std::vector<std::string> attach_{"attach", "galaxy3", "--netns", "client"};
-  const std::vector<std::string> detach_{"detach", "galaxy3", "--all"};
+  const Words attach_{"attach", "galaxy3", "--netns", "client"};
+  const Words detach_{"detach", "galaxy3", "--all"};
 };
 
 TEST_F(ClientCrash, OfAnAttachLeavesNothingThatDetachAndGcDoNotTake) {
-  const auto points = changesIn(traced(attach_));
-  run(detach_);
-  ASSERT_TRUE(same(whole_, present()));
-  int killed = 0;
-  for (const CallPoint& point : points) {
-    SCOPED_TRACE(text(point));
-    killed += killedAt(attach_, point);
-    run(detach_);
-    run({"gc"});
-    EXPECT_TRUE(same(whole_, present()));
-  }
-  expectMost(killed, points.size());
+  killAtEach(
+      attach_, [] {},
+      [&] {
+        run(detach_);
+        run({"gc"});
+        expectWhole();
+      });
 }
 
 TEST_F(ClientCrash, OfADetachIsCarriedOnByTheNext) {
-  run(attach_);
-  const auto points = changesIn(traced(detach_));
-  int killed = 0;
-  for (const CallPoint& point : points) {
-    SCOPED_TRACE(text(point));
-    run(attach_);
-    killed += killedAt(detach_, point);
-    run(detach_);
-    EXPECT_TRUE(same(whole_, present()));
-  }
-  expectMost(killed, points.size());
+  killAtEach(
+      detach_, [&] { run(attach_); },
+      [&] {
+        run(detach_);
+        expectWhole();
+      });
 }
 
 // The client's namespace ends with the command, and its port a moment later.
 TEST_F(ClientCrash, OfARunLeavesNothingThatGcDoesNotTake) {
-  const std::vector<std::string> command{"run", "galaxy3", "--", "/bin/true"};
   const std::vector<std::string> links = networkOf(paths_.lanNetns).links;
-  const auto points = changesIn(traced(command));
-  int killed = 0;
-  for (const CallPoint& point : points) {
-    SCOPED_TRACE(text(point));
-    killed += killedAt(command, point);
-    awaitLinks(paths_.lanNetns, links);
-    run({"gc"});
-    EXPECT_TRUE(same(whole_, present()));
-  }
-  expectMost(killed, points.size());
+  killAtEach(
+      {"run", "galaxy3", "--", "/bin/true"}, [] {},
+      [&] {
+        awaitLinks(paths_.lanNetns, links);
+        run({"gc"});
+        expectWhole();
+      });
 }
 
 }  // namespace
