@@ -40,6 +40,7 @@ _LOG_LIMIT = 4 << 20  # bytes of a server's log in the lab, before it is begun a
 MANY = "many.toml"
 _ATTACHES_AT_ONCE = 4
 _TRIES = 10
+_ENDING = ("ended the connection", "its supervisor has ended")  # of a router upstream, while it is waited for
 
 
 class Transitions:
@@ -276,13 +277,16 @@ class Transitions:
         """A supervisor upstream may be ending at this very moment: spawn says so, and is asked again."""
         for _ in range(_TRIES):
             done = self._product.ctl("spawn", *options, router.definition, timeout=HEALS_WITHIN)
-            if done.returncode == 0 or "ended the connection" not in done.stderr:
+            if done.returncode == 0 or not any(words in done.stderr for words in _ENDING):
                 break
         return done
 
     def _spawn(self, router: Router) -> None:
-        self._ask_to_spawn(router)
-        self._ready(router)
+        done = self._ask_to_spawn(router)
+        try:
+            self._ready(router)
+        except LabError as error:
+            raise LabError(f"{error}\nspawn had said: {done.stderr}") from None
 
     def _apply(self, router: Router, what: str, file: str) -> None:
         """Another definition, and back: two transitions. Both servers are allowed while it changes."""
