@@ -21,7 +21,7 @@ class Crash : public Supervised {
   }
 
   // What ends by itself a moment after a command (a process that finds its router gone, a link of
-  // a dying namespace) is waited for.
+  // a dying namespace) is waited for; no one event would tell of all that a snapshot holds.
   ::testing::AssertionResult clean() const {
     const auto deadline = Clock::now() + kPatience;
     for (;;) {
